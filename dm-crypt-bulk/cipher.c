@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* From the cipher argument of a table line to transforms that have their keys. */
+#include <linux/ctype.h>
+#include <linux/log2.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include "crypt-bulk.h"
+
+/* Without a key there is nothing else to bound the number of keys of a keyless cipher by. */
+#define MAX_KEYLESS_TFMS 64
+
+/**
+ * struct spec - a cipher argument taken apart; the strings point into the caller's copy of it
+ * @algorithm: name of the algorithm for the crypto API
+ * @keys: number of keys
+ * @iv_mode: name of the IV mode, or NULL
+ * @iv_options: what follows it after a colon, or NULL
+ */
+struct spec {
+	char algorithm[CRYPTO_MAX_ALG_NAME];
+	unsigned int keys;
+	const char *iv_mode;
+	const char *iv_options;
+};
+
+static bool is_essiv(const struct spec *spec)
+{
+	return spec->iv_mode && !strcmp(spec->iv_mode, "essiv");
+}
+
+static int check_essiv_digest(const struct spec *spec, char **error)
+{
+	if (!is_essiv(spec) || spec->iv_options)
+		return 0;
+	*error = "Digest algorithm missing for ESSIV mode";
+	return -EINVAL;
+}
+
+/* Did snprintf() into spec->algorithm fit? */
+static int check_length(int written, char **error)
+{
+	if (written >= 0 && written < CRYPTO_MAX_ALG_NAME)
+		return 0;
+	*error = "Cannot allocate cipher string";
+	return -ENOMEM;
+}
+
+/*
+ * capi:<crypto API algorithm>-<iv mode>[:<iv options>], parsed from its end because the name of
+ * an algorithm may itself contain a dash.
+ */
+static int parse_capi(struct spec *spec, char *text, char **error)
+{
+	char *options = strrchr(text, ':');
+	char *mode;
+	int ret;
+
+	if (options)
+		*options++ = '\0';
+	mode = strrchr(text, '-');
+	if (mode)
+		*mode++ = '\0';
+
+	spec->keys = 1;
+	spec->iv_mode = mode;
+	spec->iv_options = options;
+	ret = check_essiv_digest(spec, error);
+	if (ret)
+		return ret;
+
+	if (is_essiv(spec))
+		ret = snprintf(spec->algorithm, sizeof(spec->algorithm), "essiv(%s,%s)", text,
+			       options);
+	else
+		ret = snprintf(spec->algorithm, sizeof(spec->algorithm), "%s", text);
+	return check_length(ret, error);
+}
+
+static int parse_key_count(struct spec *spec, const char *text, char **error)
+{
+	spec->keys = 1;
+	if (!text)
+		return 0;
+	if (isdigit(*text) && !kstrtouint(text, 10, &spec->keys) && is_power_of_2(spec->keys))
+		return 0;
+	*error = "Bad cipher key count specification";
+	return -EINVAL;
+}
+
+/* <cipher>[:<keys>]-<chain mode>-<iv mode>[:<iv options>] */
+static int parse_classic(struct spec *spec, char *text, char **error)
+{
+	const char *cipher, *chain_mode;
+	char *keys;
+	int ret;
+
+	if (strchr(text, '(')) {
+		*error = "Bad cipher specification";
+		return -EINVAL;
+	}
+
+	keys = strsep(&text, "-");
+	cipher = strsep(&keys, ":");
+	chain_mode = strsep(&text, "-");
+	spec->iv_mode = strsep(&text, ":");
+	spec->iv_options = text;
+
+	ret = parse_key_count(spec, keys, error);
+	if (ret)
+		return ret;
+
+	/* The oldest lines name nothing but the cipher, or "plain" for the IV behind it. */
+	if (!chain_mode || (!strcmp(chain_mode, "plain") && !spec->iv_mode)) {
+		chain_mode = "cbc";
+		spec->iv_mode = "plain";
+	}
+	if (strcmp(chain_mode, "ecb") && !spec->iv_mode) {
+		*error = "IV mechanism required";
+		return -EINVAL;
+	}
+	ret = check_essiv_digest(spec, error);
+	if (ret)
+		return ret;
+
+	if (is_essiv(spec))
+		ret = snprintf(spec->algorithm, sizeof(spec->algorithm), "essiv(%s(%s),%s)",
+			       chain_mode, cipher, spec->iv_options);
+	else
+		ret = snprintf(spec->algorithm, sizeof(spec->algorithm), "%s(%s)", chain_mode,
+			       cipher);
+	return check_length(ret, error);
+}
+
+static int parse_spec(struct spec *spec, char *text, char **error)
+{
+	size_t prefix = str_has_prefix(text, "capi:");
+
+	return prefix ? parse_capi(spec, text + prefix, error) : parse_classic(spec, text, error);
+}
+
+static int alloc_tfms(struct cbulk_cipher *cipher, const struct spec *spec, char **error)
+{
+	unsigned int i;
+
+	/* Every key takes a byte at least, so the key bounds what is allocated here. */
+	if (spec->keys > max_t(unsigned int, cipher->key_size, MAX_KEYLESS_TFMS)) {
+		*error = "Bad cipher key count specification";
+		return -EINVAL;
+	}
+
+	cipher->tfms = kcalloc(spec->keys, sizeof(*cipher->tfms), GFP_KERNEL);
+	if (!cipher->tfms) {
+		*error = "Error allocating crypto tfm";
+		return -ENOMEM;
+	}
+
+	for (i = 0; i < spec->keys; i++) {
+		struct crypto_skcipher *tfm;
+
+		/* A driver that allocates memory for a request could deadlock writeback. */
+		tfm = crypto_alloc_skcipher(spec->algorithm, 0, CRYPTO_ALG_ALLOCATES_MEMORY);
+		if (IS_ERR(tfm)) {
+			*error = "Error allocating crypto tfm";
+			return PTR_ERR(tfm);
+		}
+		cipher->tfms[i] = tfm;
+		cipher->tfms_count = i + 1;
+	}
+
+	/* Performance differs tenfold between drivers: say which one it is. */
+	DMDEBUG_LIMIT("%s using implementation \"%s\"", spec->algorithm,
+		      crypto_skcipher_alg(cipher->tfms[0])->base.cra_driver_name);
+	return 0;
+}
+
+static int find_iv(struct cbulk_cipher *cipher, const struct spec *spec, char **error)
+{
+	cipher->iv_size = crypto_skcipher_ivsize(cipher->tfms[0]);
+	if (!cipher->iv_size) {
+		if (spec->iv_mode)
+			DMWARN("Selected cipher does not support IVs");
+		return 0;
+	}
+
+	/* Every mode may store a 64-bit number, whatever the cipher then reads of it. */
+	cipher->iv_size = max_t(unsigned int, cipher->iv_size, sizeof(u64));
+	if (!spec->iv_mode)
+		return 0;
+	return cbulk_iv_find(spec->iv_mode, &cipher->iv_ops, error);
+}
+
+static int construct_iv(struct cbulk_cipher *cipher, char **error)
+{
+	const struct cbulk_iv_ops *ops = cipher->iv_ops;
+	int ret = 0;
+
+	if (ops && ops->ctr) {
+		*error = "Error creating IV";
+		ret = ops->ctr(cipher, error);
+	}
+	if (!ret && ops && ops->set_key) {
+		*error = "Error initialising IV";
+		ret = ops->set_key(cipher);
+	}
+	return ret;
+}
+
+static int init_from_spec(struct cbulk_cipher *cipher, char *text, char *key, char **error)
+{
+	struct spec spec = {};
+	int ret;
+
+	ret = parse_spec(&spec, text, error);
+	if (ret)
+		return ret;
+	ret = alloc_tfms(cipher, &spec, error);
+	if (ret)
+		return ret;
+	ret = find_iv(cipher, &spec, error);
+	if (ret)
+		return ret;
+
+	ret = cbulk_key_set(cipher, key);
+	if (ret) {
+		*error = "Error decoding and setting key";
+		return ret;
+	}
+	return construct_iv(cipher, error);
+}
+
+/**
+ * cbulk_cipher_init() - make the cipher of a mapping ready for use
+ * @cipher: zeroed but for the settings unit_size, unit_shift and iv_shift
+ * @text: the cipher argument of the table line
+ * @key: its key argument
+ * @error: what was wrong with them
+ *
+ * Context: process context, may sleep, may load modules.
+ * Return: 0 or a negative errno; cbulk_cipher_exit() undoes whatever was done.
+ */
+int cbulk_cipher_init(struct cbulk_cipher *cipher, const char *text, char *key, char **error)
+{
+	char *copy;
+	int ret;
+
+	ret = cbulk_key_size(key, error);
+	if (ret < 0)
+		return ret;
+	cipher->key_size = ret;
+
+	*error = "Cannot allocate cipher strings";
+	cipher->key = kzalloc(max_t(size_t, cipher->key_size, 1), GFP_KERNEL);
+	cipher->spec = kstrdup(text, GFP_KERNEL);
+	copy = kstrdup(text, GFP_KERNEL);
+	if (!cipher->key || !cipher->spec || !copy)
+		ret = -ENOMEM;
+	else
+		ret = init_from_spec(cipher, copy, key, error);
+	kfree(copy);
+	return ret;
+}
+
+/**
+ * cbulk_cipher_exit() - free a cipher and wipe its key
+ * @cipher: the cipher, complete or as far as cbulk_cipher_init() came
+ */
+void cbulk_cipher_exit(struct cbulk_cipher *cipher)
+{
+	unsigned int i;
+
+	if (cipher->iv_ops && cipher->iv_ops->dtr)
+		cipher->iv_ops->dtr(cipher);
+	cipher->iv_ops = NULL;
+
+	for (i = 0; i < cipher->tfms_count; i++)
+		crypto_free_skcipher(cipher->tfms[i]);
+	kfree(cipher->tfms);
+	cipher->tfms = NULL;
+	cipher->tfms_count = 0;
+
+	kfree(cipher->spec);
+	cipher->spec = NULL;
+	cbulk_key_exit(cipher);
+}

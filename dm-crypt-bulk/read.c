@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The way of a read: from the device into the reader's own pages, and there decrypted in place. */
+#include <linux/blkdev.h>
+#include <linux/hardirq.h>
+#include <linux/irqflags.h>
+#include "crypt-bulk.h"
+
+static void decrypt(struct cbulk_io *io, bool may_sleep);
+
+static void decrypt_work(struct work_struct *work)
+{
+	decrypt(container_of(work, struct cbulk_io, work), true);
+}
+
+static void queue_decrypt(struct cbulk_io *io)
+{
+	INIT_WORK(&io->work, decrypt_work);
+	queue_work(io->ct->crypt_queue, &io->work);
+}
+
+static void decrypt(struct cbulk_io *io, bool may_sleep)
+{
+	switch (cbulk_convert(io, may_sleep)) {
+	case CBULK_CONVERTED:
+		cbulk_io_end(io);
+		break;
+	case CBULK_CONVERT_AGAIN:
+		queue_decrypt(io);
+		break;
+	case CBULK_CONVERTING:
+		break;
+	}
+}
+
+static void read_endio(struct bio *clone)
+{
+	struct cbulk_io *io = clone->bi_private;
+
+	io->error = clone->bi_status;
+	bio_put(clone);
+	if (unlikely(io->error)) {
+		cbulk_io_end(io);
+		return;
+	}
+
+	cbulk_convert_start(io, io->base, NULL, cbulk_io_end);
+	/* The crypto API refuses to work with interrupts off. */
+	if (test_bit(CBULK_NO_READ_WORKQUEUE, &io->ct->flags) && !in_hardirq() && !irqs_disabled())
+		decrypt(io, false);
+	else
+		queue_decrypt(io);
+}
+
+/* Return: false when there was no memory for the clone. */
+static bool submit_read(struct cbulk_io *io, gfp_t gfp)
+{
+	struct cbulk_target *ct = io->ct;
+	struct bio *clone;
+
+	clone = bio_alloc_clone(ct->dev->bdev, io->base, gfp, &ct->buffers.bios);
+	if (!clone)
+		return false;
+	clone->bi_private = io;
+	clone->bi_end_io = read_endio;
+	clone->bi_iter.bi_sector = ct->start + io->sector;
+	dm_submit_bio_remap(io->base, clone);
+	return true;
+}
+
+static void read_work(struct work_struct *work)
+{
+	submit_read(container_of(work, struct cbulk_io, work), GFP_NOIO);
+}
+
+/**
+ * cbulk_read() - serve a read
+ * @io: the io, with nothing done yet
+ *
+ * Context: map, process context. Does not wait for memory here, because what would free it may
+ * stand behind this bio in the submitter's own list: a workqueue waits instead.
+ */
+void cbulk_read(struct cbulk_io *io)
+{
+	if (likely(submit_read(io, GFP_NOWAIT)))
+		return;
+	INIT_WORK(&io->work, read_work);
+	queue_work(io->ct->io_queue, &io->work);
+}

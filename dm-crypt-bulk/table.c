@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * From a table line to the settings of a mapping, and back.
+ *
+ *   <cipher> <key> <iv_offset> <device path> <offset> [<#opt_params> <opt_params>]
+ *
+ * The syntax is the stock target's, described in
+ * Documentation/admin-guide/device-mapper/dm-crypt.rst.
+ */
+#include <linux/ctype.h>
+#include <linux/log2.h>
+#include <linux/moduleparam.h>
+#include <linux/string.h>
+#include "crypt-bulk.h"
+
+static bool hide_keys = true;
+module_param(hide_keys, bool, 0644);
+MODULE_PARM_DESC(hide_keys, "Print - in place of keys in table lines (default Y)");
+
+static const struct {
+	const char *name;
+	enum cbulk_flag flag;
+} flag_options[] = {
+	/* In the order in which the stock target prints them. */
+	{ "same_cpu_crypt", CBULK_SAME_CPU_CRYPT },
+	{ "high_priority", CBULK_HIGH_PRIORITY },
+	{ "submit_from_crypt_cpus", CBULK_SUBMIT_FROM_CRYPT_CPUS },
+	{ "no_read_workqueue", CBULK_NO_READ_WORKQUEUE },
+	{ "no_write_workqueue", CBULK_NO_WRITE_WORKQUEUE },
+};
+
+/* A decimal number and nothing else; unlike sscanf(), one that does not fit is an error. */
+static int parse_u64(const char *text, u64 *value)
+{
+	return isdigit(*text) ? kstrtou64(text, 10, value) : -EINVAL;
+}
+
+static int parse_unit_size(struct dm_target *ti, struct cbulk_cipher *cipher, const char *text)
+{
+	u64 size;
+
+	if (parse_u64(text, &size) || size < SECTOR_SIZE || size > 4096 || !is_power_of_2(size)) {
+		ti->error = "Invalid feature value for sector_size";
+		return -EINVAL;
+	}
+	if (ti->len & ((size >> SECTOR_SHIFT) - 1)) {
+		ti->error = "Device size is not multiple of sector_size feature";
+		return -EINVAL;
+	}
+	cipher->unit_size = size;
+	cipher->unit_shift = ilog2(size) - SECTOR_SHIFT;
+	return 0;
+}
+
+static int parse_option(struct dm_target *ti, struct cbulk_target *ct, const char *option)
+{
+	size_t prefix, i;
+
+	for (i = 0; i < ARRAY_SIZE(flag_options); i++) {
+		if (!strcasecmp(option, flag_options[i].name)) {
+			__set_bit(flag_options[i].flag, &ct->flags);
+			return 0;
+		}
+	}
+	if (!strcasecmp(option, "allow_discards")) {
+		ti->num_discard_bios = 1;
+		return 0;
+	}
+	if (!strcasecmp(option, "iv_large_sectors")) {
+		__set_bit(CBULK_IV_LARGE_SECTORS, &ct->flags);
+		return 0;
+	}
+	prefix = str_has_prefix(option, "sector_size:");
+	if (prefix)
+		return parse_unit_size(ti, &ct->cipher, option + prefix);
+
+	ti->error = "Invalid feature arguments";
+	if (str_has_prefix(option, "integrity:") || str_has_prefix(option, "integrity_key_size:"))
+		ti->error = "integrity is not supported by crypt-bulk yet, use the crypt target";
+	return -EINVAL;
+}
+
+/**
+ * cbulk_table_parse_options() - parse what follows the five fixed arguments
+ * @ti: the target under construction; ti->error says what was wrong
+ * @ct: its mapping; gets flags and the sizes of the cipher's unit
+ * @argc: number of arguments in @argv, may be 0
+ * @argv: "<#opt_params>" and the options
+ *
+ * Return: 0 or -EINVAL.
+ */
+int cbulk_table_parse_options(struct dm_target *ti, struct cbulk_target *ct, unsigned int argc,
+			      char **argv)
+{
+	static const struct dm_arg count = { 0, 9, "Invalid number of feature args" };
+	struct dm_arg_set args = { .argc = argc, .argv = argv };
+	unsigned int options = 0;
+	int ret = 0;
+
+	ct->cipher.unit_size = SECTOR_SIZE;
+	ct->cipher.unit_shift = 0;
+	if (argc)
+		ret = dm_read_arg_group(&count, &args, &options, &ti->error);
+
+	while (!ret && options--)
+		ret = parse_option(ti, ct, dm_shift_arg(&args));
+	if (test_bit(CBULK_IV_LARGE_SECTORS, &ct->flags))
+		ct->cipher.iv_shift = ct->cipher.unit_shift;
+	return ret;
+}
+
+/**
+ * cbulk_table_parse_device() - parse where the mapping lies
+ * @ti: the target under construction; ti->error says what was wrong
+ * @ct: its mapping, its options known; gets the device, which device-mapper keeps for it
+ * @argv: "<iv_offset> <device path> <offset>"
+ *
+ * Return: 0 or a negative errno.
+ */
+int cbulk_table_parse_device(struct dm_target *ti, struct cbulk_target *ct, char **argv)
+{
+	u64 start;
+	int ret;
+
+	if (parse_u64(argv[0], &ct->iv_offset) ||
+	    (ct->iv_offset & ((1U << ct->cipher.unit_shift) - 1))) {
+		ti->error = "Invalid iv_offset sector";
+		return -EINVAL;
+	}
+
+	ret = dm_get_device(ti, argv[1], dm_table_get_mode(ti->table), &ct->dev);
+	if (ret) {
+		ti->error = "Device lookup failed";
+		return ret;
+	}
+
+	if (parse_u64(argv[2], &start) || start != (sector_t)start) {
+		ti->error = "Invalid device sector";
+		return -EINVAL;
+	}
+	ct->start = start;
+	return 0;
+}
+
+/* A key appears in a table line only if the administrator asked for it. */
+static unsigned int print_key(const struct cbulk_cipher *cipher, char *result, unsigned int maxlen)
+{
+	unsigned int sz = 0, i;
+
+	if (!cipher->key_size || READ_ONCE(hide_keys)) {
+		DMEMIT("-");
+		return sz;
+	}
+	for (i = 0; i < cipher->key_size; i++)
+		DMEMIT("%02x", cipher->key[i]);
+	return sz;
+}
+
+static unsigned int print_options(const struct dm_target *ti, const struct cbulk_target *ct,
+				  char *result, unsigned int maxlen)
+{
+	bool sector_size = ct->cipher.unit_size != SECTOR_SIZE;
+	bool large = test_bit(CBULK_IV_LARGE_SECTORS, &ct->flags);
+	unsigned int count = !!ti->num_discard_bios + sector_size + large;
+	unsigned int sz = 0, i;
+
+	for (i = 0; i < ARRAY_SIZE(flag_options); i++)
+		count += test_bit(flag_options[i].flag, &ct->flags);
+	if (!count)
+		return sz;
+
+	DMEMIT(" %u", count);
+	if (ti->num_discard_bios)
+		DMEMIT(" allow_discards");
+	for (i = 0; i < ARRAY_SIZE(flag_options); i++)
+		if (test_bit(flag_options[i].flag, &ct->flags))
+			DMEMIT(" %s", flag_options[i].name);
+	if (sector_size)
+		DMEMIT(" sector_size:%u", ct->cipher.unit_size);
+	if (large)
+		DMEMIT(" iv_large_sectors");
+	return sz;
+}
+
+/**
+ * cbulk_table_print() - write the table line of a mapping
+ * @ti: the target
+ * @result: where to
+ * @maxlen: bytes of @result; device-mapper asks again with more if they are all used
+ *
+ * Context: process context, while the table is live.
+ */
+void cbulk_table_print(struct dm_target *ti, char *result, unsigned int maxlen)
+{
+	const struct cbulk_target *ct = ti->private;
+	unsigned int sz = 0;
+
+	DMEMIT("%s ", ct->cipher.spec);
+	sz += print_key(&ct->cipher, result + sz, maxlen - sz);
+	DMEMIT(" %llu %s %llu", ct->iv_offset, ct->dev->name, (unsigned long long)ct->start);
+	sz += print_options(ti, ct, result + sz, maxlen - sz);
+}

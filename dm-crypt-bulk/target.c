@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The device-mapper target crypt-bulk: the life of a mapping, and where its bios go. */
+#include <linux/blkdev.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include "crypt-bulk.h"
+
+static unsigned int max_read_size;
+module_param(max_read_size, uint, 0644);
+MODULE_PARM_DESC(max_read_size,
+		 "Maximum size of a read request, bytes (default 0: as the kernel's own dm-crypt)");
+
+static unsigned int max_write_size;
+module_param(max_write_size, uint, 0644);
+MODULE_PARM_DESC(max_write_size,
+		 "Maximum size of a write request, bytes (default 0: as the kernel's own dm-crypt)");
+
+static int alloc_queues(struct cbulk_target *ct, const char *name, char **error)
+{
+	unsigned int flags = WQ_MEM_RECLAIM;
+
+	if (test_bit(CBULK_HIGH_PRIORITY, &ct->flags))
+		flags |= WQ_HIGHPRI;
+
+	ct->io_queue = alloc_workqueue("kcryptd_io/%s", flags | WQ_PERCPU, 1, name);
+	if (!ct->io_queue) {
+		*error = "Couldn't create kcryptd io queue";
+		return -ENOMEM;
+	}
+
+	if (test_bit(CBULK_SAME_CPU_CRYPT, &ct->flags))
+		ct->crypt_queue = alloc_workqueue("kcryptd/%s", flags | WQ_PERCPU | WQ_CPU_INTENSIVE,
+						  1, name);
+	else
+		ct->crypt_queue = alloc_workqueue("kcryptd/%s", flags | WQ_UNBOUND,
+						  num_online_cpus(), name);
+	if (!ct->crypt_queue) {
+		*error = "Couldn't create kcryptd queue";
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static void destroy_queues(struct cbulk_target *ct)
+{
+	if (ct->io_queue)
+		destroy_workqueue(ct->io_queue);
+	if (ct->crypt_queue)
+		destroy_workqueue(ct->crypt_queue);
+}
+
+static void target_dtr(struct dm_target *ti)
+{
+	struct cbulk_target *ct = ti->private;
+
+	ti->private = NULL;
+	if (!ct)
+		return;
+
+	/* First whatever runs: a work item may still be on its way out of a bio it completed. */
+	destroy_queues(ct);
+	cbulk_order_exit(ct);
+	cbulk_convert_exit(ct);
+	cbulk_buffers_exit(&ct->buffers);
+	cbulk_cipher_exit(&ct->cipher);
+	if (ct->dev)
+		dm_put_device(ti, ct->dev);
+	kfree_sensitive(ct);
+}
+
+static int start_threads(struct dm_target *ti, struct cbulk_target *ct)
+{
+	const char *name = dm_table_device_name(ti->table);
+	int ret;
+
+	ret = alloc_queues(ct, name, &ti->error);
+	if (ret)
+		return ret;
+	ret = cbulk_order_init(ct, name);
+	if (ret)
+		ti->error = "Couldn't spawn write thread";
+	return ret;
+}
+
+static int construct(struct dm_target *ti, struct cbulk_target *ct, unsigned int argc, char **argv)
+{
+	int ret;
+
+	ret = cbulk_table_parse_options(ti, ct, argc - 5, argv + 5);
+	if (ret)
+		return ret;
+	ret = cbulk_cipher_init(&ct->cipher, argv[0], argv[1], &ti->error);
+	if (ret)
+		return ret;
+	ret = cbulk_convert_init(ct);
+	if (ret) {
+		ti->error = "Cannot allocate crypt request mempool";
+		return ret;
+	}
+	ret = cbulk_buffers_init(&ct->buffers, &ti->error);
+	if (ret)
+		return ret;
+	ret = cbulk_table_parse_device(ti, ct, argv + 2);
+	if (ret)
+		return ret;
+	return start_threads(ti, ct);
+}
+
+static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
+{
+	struct cbulk_target *ct;
+	int ret;
+
+	if (argc < 5) {
+		ti->error = "Not enough arguments";
+		return -EINVAL;
+	}
+
+	ct = kzalloc(sizeof(*ct), GFP_KERNEL);
+	if (!ct) {
+		ti->error = "Cannot allocate encryption context";
+		ret = -ENOMEM;
+	} else {
+		ti->private = ct;
+		ret = construct(ti, ct, argc, argv);
+	}
+	/* The key has been taken over, or is not wanted: no copy stays in the argument. */
+	memzero_explicit(argv[1], strlen(argv[1]));
+	if (ret) {
+		target_dtr(ti);
+		return ret;
+	}
+
+	ti->per_io_data_size = cbulk_io_size(ct);
+	ti->num_flush_bios = 1;
+	ti->limit_swap_bios = true;
+	ti->accounts_remapped_io = true;
+	return 0;
+}
+
+/* The largest request that is not split, in sectors. */
+static unsigned int max_request_sectors(const struct cbulk_target *ct, bool write)
+{
+	unsigned int align = max(bdev_logical_block_size(ct->dev->bdev), ct->cipher.unit_size);
+	unsigned int bytes = write ? READ_ONCE(max_write_size) : READ_ONCE(max_read_size);
+
+	bytes = min_not_zero(bytes, CBULK_DEFAULT_MAX_REQUEST);
+	/* A write must fit into one bio of single pages, and into the reserve. */
+	if (write)
+		bytes = min_t(unsigned int, bytes, BIO_MAX_VECS << PAGE_SHIFT);
+	return max(round_down(bytes, align), align) >> SECTOR_SHIFT;
+}
+
+static int target_map(struct dm_target *ti, struct bio *bio)
+{
+	struct cbulk_target *ct = ti->private;
+	sector_t sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
+	bool write = bio_data_dir(bio) == WRITE;
+	unsigned int max_sectors;
+	struct cbulk_io *io;
+
+	/* Nothing to encrypt. Device-mapper sends a flush when what it covers has completed. */
+	if (unlikely(bio->bi_opf & REQ_PREFLUSH || bio_op(bio) == REQ_OP_DISCARD)) {
+		bio_set_dev(bio, ct->dev->bdev);
+		if (bio_sectors(bio))
+			bio->bi_iter.bi_sector = ct->start + sector;
+		return DM_MAPIO_REMAPPED;
+	}
+
+	max_sectors = max_request_sectors(ct, write);
+	if (unlikely(bio_sectors(bio) > max_sectors))
+		dm_accept_partial_bio(bio, max_sectors);
+
+	/* The queue limits ask for whole units; who ignores them gets an error. */
+	if (unlikely((bio->bi_iter.bi_sector & ((1U << ct->cipher.unit_shift) - 1)) ||
+		     (bio->bi_iter.bi_size & (ct->cipher.unit_size - 1))))
+		return DM_MAPIO_KILL;
+
+	io = dm_per_bio_data(bio, ti->per_io_data_size);
+	io->ct = ct;
+	io->base = bio;
+	io->sector = sector;
+	io->error = BLK_STS_OK;
+
+	if (write)
+		cbulk_write(io);
+	else
+		cbulk_read(io);
+	return DM_MAPIO_SUBMITTED;
+}
+
+static void target_status(struct dm_target *ti, status_type_t type, unsigned int status_flags,
+			  char *result, unsigned int maxlen)
+{
+	result[0] = '\0';
+	if (type == STATUSTYPE_TABLE)
+		cbulk_table_print(ti, result, maxlen);
+}
+
+static int target_iterate_devices(struct dm_target *ti, iterate_devices_callout_fn fn, void *data)
+{
+	struct cbulk_target *ct = ti->private;
+
+	return fn(ti, ct->dev, ct->start, ti->len, data);
+}
+
+static void target_io_hints(struct dm_target *ti, struct queue_limits *limits)
+{
+	const struct cbulk_target *ct = ti->private;
+	unsigned int unit_size = ct->cipher.unit_size;
+
+	limits->logical_block_size = max(limits->logical_block_size, unit_size);
+	limits->physical_block_size = max(limits->physical_block_size, unit_size);
+	limits->io_min = max(limits->io_min, unit_size);
+	limits->dma_alignment = limits->logical_block_size - 1;
+}
+
+static struct target_type crypt_bulk_target = {
+	.name = "crypt-bulk",
+	/* The stock target's numbering: what 1.26 of it can do and crypt-bulk cannot, it refuses. */
+	.version = { 1, 26, 0 },
+	.module = THIS_MODULE,
+	.ctr = target_ctr,
+	.dtr = target_dtr,
+	.map = target_map,
+	.status = target_status,
+	.iterate_devices = target_iterate_devices,
+	.io_hints = target_io_hints,
+};
+
+static int __init crypt_bulk_init(void)
+{
+	return dm_register_target(&crypt_bulk_target);
+}
+
+static void __exit crypt_bulk_exit(void)
+{
+	dm_unregister_target(&crypt_bulk_target);
+}
+
+module_init(crypt_bulk_init);
+module_exit(crypt_bulk_exit);
+
+MODULE_AUTHOR("the dm-crypt-bulk developers");
+MODULE_DESCRIPTION(DM_NAME " target for transparent encryption, with bulk allocation of pages");
+MODULE_VERSION(CBULK_VERSION);
+MODULE_LICENSE("GPL");

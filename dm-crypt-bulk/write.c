@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The way of a write: encrypted into a buffer of ours, and from there to the device. */
+#include <linux/blkdev.h>
+#include <linux/hardirq.h>
+#include <linux/irqflags.h>
+#include "crypt-bulk.h"
+
+static void write_endio(struct bio *out)
+{
+	struct cbulk_io *io = out->bi_private;
+
+	io->error = out->bi_status;
+	cbulk_buffer_free(io->ct, out);
+	cbulk_io_end(io);
+}
+
+static bool submits_at_once(const struct cbulk_target *ct)
+{
+	return test_bit(CBULK_SUBMIT_FROM_CRYPT_CPUS, &ct->flags) ||
+	       test_bit(CBULK_NO_WRITE_WORKQUEUE, &ct->flags);
+}
+
+/* The buffer holds the ciphertext, or what an error left of it, which nobody may see. */
+static void encrypted(struct cbulk_io *io, bool may_sleep)
+{
+	if (unlikely(io->error)) {
+		cbulk_buffer_free(io->ct, io->out);
+		cbulk_io_end(io);
+	} else if (may_sleep && submits_at_once(io->ct)) {
+		dm_submit_bio_remap(io->base, io->out);
+	} else {
+		cbulk_order_push(io);
+	}
+}
+
+/* Submitting a bio may sleep, and the cipher's callback may not: leave it to the thread. */
+static void encrypted_async(struct cbulk_io *io)
+{
+	encrypted(io, false);
+}
+
+static void encrypt(struct cbulk_io *io)
+{
+	struct cbulk_target *ct = io->ct;
+	struct bio *out = cbulk_buffer_alloc(ct, io->base);
+
+	if (!out) {
+		io->error = BLK_STS_RESOURCE;
+		cbulk_io_end(io);
+		return;
+	}
+	out->bi_private = io;
+	out->bi_end_io = write_endio;
+	out->bi_iter.bi_sector = ct->start + io->sector;
+	io->out = out;
+
+	cbulk_convert_start(io, io->base, out, encrypted_async);
+	if (cbulk_convert(io, true) == CBULK_CONVERTED)
+		encrypted(io, true);
+}
+
+static void encrypt_work(struct work_struct *work)
+{
+	encrypt(container_of(work, struct cbulk_io, work));
+}
+
+/**
+ * cbulk_write() - serve a write
+ * @io: the io, with nothing done yet
+ *
+ * Context: map, process context; may sleep with no_write_workqueue. A submitter holds at most one
+ * buffer that was not yet handed to the device, so that waiting for memory here cannot wait for
+ * itself.
+ */
+void cbulk_write(struct cbulk_io *io)
+{
+	if (test_bit(CBULK_NO_WRITE_WORKQUEUE, &io->ct->flags) && !in_hardirq() &&
+	    !irqs_disabled()) {
+		encrypt(io);
+		return;
+	}
+	INIT_WORK(&io->work, encrypt_work);
+	queue_work(io->ct->crypt_queue, &io->work);
+}
