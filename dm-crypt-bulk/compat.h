@@ -35,13 +35,13 @@
 
 /* 6.3 passes a completed crypto request's data, not the request. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
-typedef struct crypto_async_request cbulk_crypto_done_t;
+#define cbulk_crypto_done_t struct crypto_async_request
 static inline void *cbulk_crypto_done_data(cbulk_crypto_done_t *areq)
 {
 	return areq->data;
 }
 #else
-typedef void cbulk_crypto_done_t;
+#define cbulk_crypto_done_t void
 static inline void *cbulk_crypto_done_data(cbulk_crypto_done_t *data)
 {
 	return data;

@@ -251,8 +251,9 @@ void cbulk_order_push(struct cbulk_io *io);
 enum cbulk_converted {
 	CBULK_CONVERTED,	/* finished, see io->error; the io is the caller's */
 	CBULK_CONVERTING,	/* the cipher owns the io and will call cv.done() */
-	CBULK_CONVERT_AGAIN,	/* the io is the caller's, who has to call again and may sleep then */
+	CBULK_CONVERT_AGAIN,	/* the io is the caller's, who calls again where it may sleep */
 };
+
 int cbulk_convert_init(struct cbulk_target *ct);
 void cbulk_convert_exit(struct cbulk_target *ct);
 void cbulk_convert_start(struct cbulk_io *io, struct bio *in, struct bio *out,

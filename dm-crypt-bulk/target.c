@@ -30,8 +30,8 @@ static int alloc_queues(struct cbulk_target *ct, const char *name, char **error)
 	}
 
 	if (test_bit(CBULK_SAME_CPU_CRYPT, &ct->flags))
-		ct->crypt_queue = alloc_workqueue("kcryptd/%s", flags | WQ_PERCPU | WQ_CPU_INTENSIVE,
-						  1, name);
+		ct->crypt_queue = alloc_workqueue("kcryptd/%s",
+						  flags | WQ_PERCPU | WQ_CPU_INTENSIVE, 1, name);
 	else
 		ct->crypt_queue = alloc_workqueue("kcryptd/%s", flags | WQ_UNBOUND,
 						  num_online_cpus(), name);
@@ -218,7 +218,7 @@ static void target_io_hints(struct dm_target *ti, struct queue_limits *limits)
 
 static struct target_type crypt_bulk_target = {
 	.name = "crypt-bulk",
-	/* The stock target's numbering: what 1.26 of it can do and crypt-bulk cannot, it refuses. */
+	/* The stock target's numbering. What that version can do and crypt-bulk not, it refuses. */
 	.version = { 1, 26, 0 },
 	.module = THIS_MODULE,
 	.ctr = target_ctr,

@@ -90,7 +90,7 @@ static bool from_allocator(struct request *req, enum mempool_bulk_step step, gfp
 
 	if (req->have != before) {
 		mempool_bulk_account(pool, req->have - before);
-		mempool_bulk_count(pool, pages[step], req->have - before);
+		this_cpu_add(pool->stats->pages[step], req->have - before);
 	}
 	return !missing(req);
 }
@@ -113,7 +113,7 @@ static void deliver(struct request *req, enum mempool_bulk_step step, struct lis
 		}
 		req->have++;
 	}
-	mempool_bulk_count(req->pool, pages[step], req->have - before);
+	this_cpu_add(req->pool->stats->pages[step], req->have - before);
 }
 
 /* Step 2. Those who queue for the reserve were here first: it is theirs even if it would do now. */
@@ -199,7 +199,7 @@ static bool wait_for_reserve(struct request *req, gfp_t nowait, gfp_t sleeping)
 
 	if (!enqueue(req, &waiter))
 		return false;
-	mempool_bulk_count(req->pool, waits, 1);
+	this_cpu_add(req->pool->stats->waits, 1);
 
 	while (missing(req) && !wait_for_completion_io_timeout(&waiter.granted, RETRY_INTERVAL)) {
 		if (!from_allocator(req, MEMPOOL_BULK_NOWAIT, nowait))
@@ -237,7 +237,7 @@ static bool fill(struct request *req, gfp_t gfp)
 				  wait_for_reserve(req, nowait, sleeping)))
 			return true;
 	}
-	mempool_bulk_count(req->pool, partial, 1);
+	this_cpu_add(req->pool->stats->partial, 1);
 	return false;
 }
 

@@ -23,7 +23,7 @@ void mempool_bulk_release_list(struct mempool_pages_bulk *pool, struct list_head
 	if (!nr)
 		return;
 	mempool_bulk_account(pool, -nr);
-	mempool_bulk_count(pool, released, nr);
+	this_cpu_add(pool->stats->released, nr);
 }
 
 static void release_array(struct mempool_pages_bulk *pool, unsigned int nr, struct page **pages)
@@ -38,7 +38,7 @@ static void release_array(struct mempool_pages_bulk *pool, unsigned int nr, stru
 		released++;
 	}
 	mempool_bulk_account(pool, -released);
-	mempool_bulk_count(pool, released, released);
+	this_cpu_add(pool->stats->released, released);
 }
 
 /*
@@ -83,7 +83,7 @@ static unsigned int refill_from_array(struct mempool_pages_bulk *pool, unsigned 
 	} while (mempool_bulk_grant(pool) && used < nr);
 	spin_unlock_irqrestore(&pool->lock, flags);
 
-	mempool_bulk_count(pool, refilled, refilled);
+	this_cpu_add(pool->stats->refilled, refilled);
 	return used;
 }
 
@@ -143,7 +143,7 @@ void mempool_free_pages_bulk_list(struct mempool_pages_bulk *pool, struct list_h
 			}
 		} while (mempool_bulk_grant(pool) && !list_empty(page_list));
 		spin_unlock_irqrestore(&pool->lock, flags);
-		mempool_bulk_count(pool, refilled, refilled);
+		this_cpu_add(pool->stats->refilled, refilled);
 	}
 	mempool_bulk_release_list(pool, page_list);
 }

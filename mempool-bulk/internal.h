@@ -35,6 +35,4 @@ bool mempool_bulk_must_fail(struct mempool_pages_bulk *pool, enum mempool_bulk_s
 /* free.c */
 void mempool_bulk_release_list(struct mempool_pages_bulk *pool, struct list_head *page_list);
 
-#define mempool_bulk_count(pool, field, nr) this_cpu_add((pool)->stats->field, (nr))
-
 #endif /* MEMPOOL_BULK_INTERNAL_H */

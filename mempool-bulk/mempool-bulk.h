@@ -84,12 +84,12 @@ struct mempool_bulk_stats {
  * @stats: counters of each CPU
  */
 struct mempool_pages_bulk {
-	spinlock_t lock;
+	spinlock_t lock; /* the four that follow */
 	unsigned int min_nr;
 	unsigned int curr_nr;
 	struct list_head reserve;
 	struct list_head waiters;
-	struct mutex resize_lock;
+	struct mutex resize_lock; /* changes of min_nr */
 	struct percpu_counter nr_pages;
 	const unsigned long *limit;
 	unsigned long fail;

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-only
+
+# For make modules, dkms-install and dkms-remove: the kernel to build for.
+KVER ?= $(shell uname -r)
+KDIR ?= /lib/modules/$(KVER)/build
+
+# For make test: the kernels to test on, one after the other. For make bench: one of them.
+KERNELS ?= 6.1 6.12
+KERNEL ?= 6.1
+CLOCK ?= instructions
+MODE ?= quick
+
+dkms_value = $(shell sed -n 's/^$(1)="\(.*\)"$$/\1/p' dkms.conf)
+NAME := $(call dkms_value,PACKAGE_NAME)
+VERSION := $(call dkms_value,PACKAGE_VERSION)
+DKMS_TREE := /usr/src/$(NAME)-$(VERSION)
+DKMS_SOURCES := Makefile Kbuild dkms.conf LICENSE dm-crypt-bulk mempool-bulk
+
+help:
+	@echo 'make dkms-install   install the module with DKMS, for kernel KVER=$(KVER)'
+	@echo 'make dkms-remove    remove it again, from all kernels'
+	@echo 'make modules        build the module in this tree, without installing it'
+	@echo 'make bench          compare crypt-bulk with the stock target, in a VM of'
+	@echo '                    KERNEL=6.1 (or 6.12), CLOCK=instructions|wall, MODE=quick|full'
+	@echo 'make test           run all tests, in VMs of KERNELS="6.1 6.12"'
+	@echo 'make check          check style, and the code without running it'
+	@echo 'make clean          remove what was built here, but not the VM images'
+	@echo 'make distclean      remove these too'
+
+modules:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+
+dkms-install:
+	@command -v dkms >/dev/null || { echo >&2 'dkms is missing: apt install dkms'; exit 1; }
+	@test -e $(KDIR)/Makefile || { \
+		echo >&2 'no headers for kernel $(KVER): apt install linux-headers-$(KVER)'; exit 1; }
+	@if dkms status -m $(NAME) -v $(VERSION) | grep -q .; then \
+		dkms remove -m $(NAME) -v $(VERSION) --all; fi
+	rm -rf $(DKMS_TREE)
+	mkdir -p $(DKMS_TREE)
+	cp -r $(DKMS_SOURCES) $(DKMS_TREE)
+	find $(DKMS_TREE) -type f ! -name '*.[ch]' ! -name 'Kbuild*' ! -name Makefile \
+		! -name dkms.conf ! -name LICENSE -delete
+	dkms install -m $(NAME) -v $(VERSION) -k $(KVER)
+
+dkms-remove:
+	@if dkms status -m $(NAME) -v $(VERSION) | grep -q .; then \
+		dkms remove -m $(NAME) -v $(VERSION) --all; fi
+	rm -rf $(DKMS_TREE)
+	@! grep -q '^dm_crypt_bulk ' /proc/modules || \
+		echo 'The module stays loaded until: modprobe -r $(NAME)'
+
+test:
+	tests/run $(KERNELS)
+
+bench:
+	KERNEL=$(KERNEL) CLOCK=$(CLOCK) MODE=$(MODE) tools/bench-vm
+
+check:
+	tests/check
+
+clean:
+	find . -path ./.cache -prune -o \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
+		-o -name '*.mod.c' -o -name '.*.cmd' -o -name Module.symvers -o -name modules.order \
+		-o -name .tmp_versions -o -name __pycache__ \) -exec rm -rf {} +
+
+distclean: clean
+	rm -rf .cache
+
+.PHONY: help modules dkms-install dkms-remove test bench check clean distclean
+.DEFAULT_GOAL := help
