@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command line of crypt-bulk-bench."""
+
+import argparse
+import os
+import re
+
+from . import cases, devices, measure, report
+from .benchmark import Benchmark, say
+from .system import (
+    BenchError,
+    Interrupted,
+    UsageError,
+    require_commands,
+    require_root,
+    run,
+    stop_on_signals,
+)
+
+DESCRIPTION = """\
+Measures the device-mapper target crypt-bulk against the kernel's own target crypt, on this
+machine: makes a mapping of each, with the very same table, over the same block device; checks that
+each reads what the other wrote; then runs fio on both in turn and prints a table of the medians.
+
+It needs root, fio, dmsetup and both modules. Without options it makes a RAM disk of 256 MiB and
+takes a few minutes. The mappings and what else it made are removed at the end, also after Ctrl-C.
+"""
+
+EPILOG = """\
+ciphers:
+  cipher_null    no encryption: what the layer itself costs
+  aes-xts        aes-xts-plain64 with a random 512-bit key
+  SPEC@BITS      any other of dm-crypt, with its key size, like aes-cbc-essiv:sha256@256
+
+option sets (--flags):
+  default        none
+  bypass         no_read_workqueue no_write_workqueue submit_from_crypt_cpus
+  WORD+WORD...   any others of dm-crypt
+
+exit status: 0 measured; 1 a check or a run failed; 2 wrong usage; 128+N ended by signal N
+
+examples:
+  crypt-bulk-bench
+  crypt-bulk-bench --ciphers aes-xts --sector-sizes 4096 --bs 1M --iodepth 1
+  crypt-bulk-bench --full --json results.json
+  crypt-bulk-bench --device /dev/nvme1n1 --seconds 10
+  crypt-bulk-bench --show results.json
+"""
+
+# What a mode measures unless an option says otherwise. An instruction clock hardly varies, and a
+# second of it takes several: short runs do.
+QUICK = {
+    "rw": ["write"],
+    "flags": ["bypass"],
+    "rounds": {"wall": 3, "instructions": 2},
+    "seconds": {"wall": 0.5, "instructions": 0.5},
+}
+FULL = {
+    "rw": ["write", "read"],
+    "flags": ["bypass", "default"],
+    "rounds": {"wall": 5, "instructions": 3},
+    "seconds": {"wall": 2, "instructions": 0.5},
+}
+
+
+def comma_list(text):
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise argparse.ArgumentTypeError(f'"{text}" is not a list like A,B')
+    return parts
+
+
+def positive(number_type):
+    def convert(text):
+        try:
+            value = number_type(text)
+        except ValueError:
+            value = 0
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f'"{text}" is not a positive number')
+        return value
+
+    return convert
+
+
+def parse_size(text):
+    match = re.fullmatch(r"(\d+)([KMG])", text.upper())
+    if not match:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a size like 256M or 1G')
+    size = int(match[1]) << {"K": 10, "M": 20, "G": 30}[match[2]]
+    if size % devices.MIB or size < 16 * devices.MIB:
+        raise argparse.ArgumentTypeError("must be whole MiB, at least 16M")
+    return size
+
+
+def make_parser():
+    parser = argparse.ArgumentParser(
+        prog="crypt-bulk-bench",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    where = parser.add_argument_group("the device under both mappings")
+    device = where.add_mutually_exclusive_group()
+    device.add_argument("--ram", metavar="SIZE", type=parse_size, default=256 * devices.MIB,
+                        help="a RAM disk made for this (default, 256M)")
+    device.add_argument("--null", action="store_true",
+                        help="a null_blk device that discards what is written: shows the layer "
+                        "without the RAM disk's copying; the check is made on a RAM disk first")
+    device.add_argument("--device", metavar="DEV",
+                        help="a block device; ALL DATA ON IT IS LOST. Refused when it is mounted, "
+                        "in use, or not empty")
+    where.add_argument("--destroy-data", action="store_true",
+                       help="take --device also when there is something on it")
+
+    what = parser.add_argument_group("what is measured")
+    mode = what.add_mutually_exclusive_group()
+    mode.add_argument("--quick", action="store_true",
+                      help="writes with bypass options, 3 rounds of 0.5 s (default)")
+    mode.add_argument("--full", action="store_true",
+                      help="writes and reads, bypass and default options, 5 rounds of 2 s "
+                      "(an instruction clock needs less: 2 quick and 3 full rounds of 0.5 s)")
+    what.add_argument("--ciphers", metavar="LIST", type=comma_list, default="cipher_null,aes-xts",
+                      help="see below (default %(default)s)")
+    what.add_argument("--sector-sizes", metavar="LIST", type=comma_list, default="512,4096",
+                      help="encryption sectors in bytes (default %(default)s)")
+    what.add_argument("--flags", metavar="LIST", type=comma_list,
+                      help="option sets, see below")
+    what.add_argument("--rw", metavar="LIST", type=comma_list,
+                      help="write, read, randwrite, randread")
+    what.add_argument("--bs", metavar="LIST", type=comma_list, default="1M,128K,4K",
+                      help="size of one I/O (default %(default)s)")
+    what.add_argument("--iodepth", metavar="LIST", type=comma_list, default="1,64",
+                      help="I/Os in flight; from 4 on submitted in batches of 4 "
+                      "(default %(default)s)")
+    what.add_argument("--part", metavar="I/N", default="1/1",
+                      help="of N parts of all that do only part I; --show puts them together")
+
+    how = parser.add_argument_group("how it is measured")
+    how.add_argument("--rounds", metavar="N", type=positive(int),
+                     help="measured runs on each mapping, in turn")
+    how.add_argument("--seconds", metavar="S", type=positive(float),
+                     help=f"of one run; a warm-up of {measure.WARM_UP:g} S comes before the first")
+    how.add_argument("--clock", choices=("wall", "instructions"),
+                     default=os.environ.get("DCB_CLOCK", "wall"),
+                     help="what this machine's clock counts, for the report: instructions in a VM "
+                     "whose clock is its instruction counter (default $DCB_CLOCK or wall)")
+    how.add_argument("--keep-going", action="store_true",
+                     help="after a failure go on with the next mapping or run; the exit status "
+                     "is 1 at the end")
+    how.add_argument("--targets", metavar="A,B", type=comma_list, default="crypt,crypt-bulk",
+                     help="the two targets; for testing the method itself: with crypt,crypt every "
+                     "ratio should be 1")
+
+    out = parser.add_argument_group("output")
+    out.add_argument("--json", metavar="FILE",
+                     help="also write the results as JSON; - for stdout, between marking lines")
+    out.add_argument("--show", metavar="FILE", nargs="+",
+                     help="measure nothing: print the table of earlier results (with --json: "
+                     "merge them)")
+    out.add_argument("--version", action="store_true", help="print the version")
+    return parser
+
+
+def one_of(name, values, allowed):
+    for value in values:
+        if value not in allowed:
+            raise UsageError(f'{name}: "{value}" is none of {", ".join(allowed)}')
+    return values
+
+
+def plan(options):
+    """The setups and the loads that the options ask for."""
+    one_of("--clock", [options.clock], ("wall", "instructions"))
+    mode = FULL if options.full else QUICK
+    options.rounds = options.rounds or mode["rounds"][options.clock]
+    options.seconds = options.seconds or mode["seconds"][options.clock]
+    ciphers = [cases.parse_cipher(each) for each in options.ciphers]
+    flags = [cases.parse_flags(each) for each in options.flags or mode["flags"]]
+    sizes = one_of("--sector-sizes", options.sector_sizes, ("512", "1024", "2048", "4096"))
+    rws = one_of(
+        "--rw", options.rw or mode["rw"], ("write", "read", "randwrite", "randread")
+    )
+    blocks = options.bs
+    for each in blocks:
+        if not re.fullmatch(r"[1-9]\d*[KkMm]?", each):
+            raise UsageError(f'--bs: "{each}" is not a size like 4K or 1M')
+    depths = options.iodepth
+    for each in depths:
+        if not re.fullmatch(r"[1-9]\d{0,3}", each):
+            raise UsageError(f'--iodepth: "{each}" is not a number from 1 to 9999')
+    if len(options.targets) != 2:
+        raise UsageError("--targets wants two, like crypt,crypt-bulk")
+    setups = cases.setups(ciphers, [int(each) for each in sizes], flags)
+    return (
+        cases.part_of(setups, options.part),
+        cases.loads(rws, blocks, [int(each) for each in depths]),
+    )
+
+
+def benchmark(options):
+    setups, loads = plan(options)
+    require_root()
+    require_commands({
+        "fio": "fio", "dmsetup": "dmsetup", "modprobe": "kmod", "blockdev": "util-linux",
+        "wipefs": "util-linux", "mount": "mount",
+    })
+    stop_on_signals()
+    bench = Benchmark(options, setups, loads)
+    try:
+        bench.run()
+    finally:
+        for problem in bench.resources.close_all():
+            say(f"clean-up: {problem}")
+            bench.failures += 1
+    publish(bench.records, options)
+    if bench.failures:
+        raise BenchError(f"{bench.failures} failure(s), see above")
+
+
+def publish(records, options):
+    if not records:
+        raise BenchError("nothing was measured")
+    print(report.text(records), flush=True)
+    if options.json:
+        report.write_json(records, options.json)
+
+
+def version():
+    """Of the source tree that this lies in, else of the installed module."""
+    config = os.path.join(os.path.dirname(__file__), "..", "..", "dkms.conf")
+    try:
+        with open(config, encoding="utf-8") as file:
+            return re.search(r'^PACKAGE_VERSION="(.*)"', file.read(), re.M)[1]
+    except (OSError, TypeError):
+        result = run(["modinfo", "-F", "version", "dm-crypt-bulk"], check=False)
+        return result.out.strip() or "unknown"
+
+
+def main():
+    options = make_parser().parse_args()
+    try:
+        if options.version:
+            print(f"crypt-bulk-bench {version()}")
+        elif options.show:
+            publish([row for path in options.show for row in report.read_json(path)], options)
+        else:
+            benchmark(options)
+    except BenchError as error:
+        say(error)
+        return 2 if isinstance(error, UsageError) else 1
+    except Interrupted as interrupted:
+        number = interrupted.args[0]
+        say(f"ended by signal {number}; what was set up has been removed")
+        return 128 + number
+    return 0
