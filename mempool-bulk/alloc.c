@@ -80,7 +80,7 @@ static bool from_allocator(struct request *req, enum mempool_bulk_step step, gfp
 	struct mempool_pages_bulk *pool = req->pool;
 	unsigned int before = req->have;
 
-	if (mempool_bulk_must_fail(pool, step) || !mempool_bulk_may_grow(pool, missing(req)))
+	if (mempool_bulk_must_fail(pool, step) || !mempool_bulk_claim(pool, missing(req)))
 		return false;
 
 	if (req->array)
@@ -88,11 +88,11 @@ static bool from_allocator(struct request *req, enum mempool_bulk_step step, gfp
 	else
 		fill_list_from_allocator(req, gfp);
 
-	if (req->have != before) {
-		mempool_bulk_account(pool, req->have - before);
-		this_cpu_add(pool->stats->pages[step], req->have - before);
-	}
-	return !missing(req);
+	this_cpu_add(pool->stats->pages[step], req->have - before);
+	if (likely(!missing(req)))
+		return true;
+	mempool_bulk_account(pool, -(long)missing(req));
+	return false;
 }
 
 /* Hand pages of the reserve to the caller, as many as he lacks; what is too many stays in @pages */

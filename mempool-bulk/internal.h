@@ -27,7 +27,7 @@ bool mempool_bulk_grant(struct mempool_pages_bulk *pool);
 
 /* pool.c: accounting of pages that came from or went to the page allocator, a batch at a time */
 void mempool_bulk_account(struct mempool_pages_bulk *pool, long nr_pages);
-bool mempool_bulk_may_grow(struct mempool_pages_bulk *pool, unsigned int nr_pages);
+bool mempool_bulk_claim(struct mempool_pages_bulk *pool, unsigned int nr_pages);
 
 /* pool.c: the testing knob */
 bool mempool_bulk_must_fail(struct mempool_pages_bulk *pool, enum mempool_bulk_step step);

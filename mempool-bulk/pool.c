@@ -95,11 +95,25 @@ void mempool_bulk_account(struct mempool_pages_bulk *pool, long nr_pages)
 	percpu_counter_add(&pool->nr_pages, nr_pages);
 }
 
-bool mempool_bulk_may_grow(struct mempool_pages_bulk *pool, unsigned int nr_pages)
+/**
+ * mempool_bulk_claim() - account pages that are about to be asked of the page allocator
+ * @pool: the pool
+ * @nr_pages: how many; the caller takes back with mempool_bulk_account() what he then did not get
+ *
+ * They are accounted before they are there, so that requests made at the same time cannot all
+ * find room for themselves and together exceed the limit.
+ *
+ * Context: any.
+ * Return: false, with nothing accounted, when the pool's limit does not allow them.
+ */
+bool mempool_bulk_claim(struct mempool_pages_bulk *pool, unsigned int nr_pages)
 {
-	if (!pool->limit)
+	mempool_bulk_account(pool, nr_pages);
+	if (!pool->limit ||
+	    percpu_counter_read_positive(&pool->nr_pages) <= READ_ONCE(*pool->limit))
 		return true;
-	return percpu_counter_read_positive(&pool->nr_pages) + nr_pages <= READ_ONCE(*pool->limit);
+	mempool_bulk_account(pool, -(long)nr_pages);
+	return false;
 }
 
 /**
