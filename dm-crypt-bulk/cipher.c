@@ -11,13 +11,15 @@
 
 /**
  * struct spec - a cipher argument taken apart; the strings point into the caller's copy of it
- * @algorithm: name of the algorithm for the crypto API
+ * @algorithm: name of the algorithm for the crypto API, in @composed or in that copy
+ * @composed: room for a name that has to be put together
  * @keys: number of keys
  * @iv_mode: name of the IV mode, or NULL
  * @iv_options: what follows it after a colon, or NULL
  */
 struct spec {
-	char algorithm[CRYPTO_MAX_ALG_NAME];
+	const char *algorithm;
+	char composed[CRYPTO_MAX_ALG_NAME];
 	unsigned int keys;
 	const char *iv_mode;
 	const char *iv_options;
@@ -36,13 +38,16 @@ static int check_essiv_digest(const struct spec *spec, char **error)
 	return -EINVAL;
 }
 
-/* Did snprintf() into spec->algorithm fit? */
-static int check_length(int written, char **error)
+static __printf(2, 3) int compose_algorithm(struct spec *spec, const char *format, ...)
 {
-	if (written >= 0 && written < CRYPTO_MAX_ALG_NAME)
-		return 0;
-	*error = "Cannot allocate cipher string";
-	return -ENOMEM;
+	va_list args;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(spec->composed, sizeof(spec->composed), format, args);
+	va_end(args);
+	spec->algorithm = spec->composed;
+	return len < (int)sizeof(spec->composed) ? 0 : -ENOMEM;
 }
 
 /*
@@ -68,12 +73,12 @@ static int parse_capi(struct spec *spec, char *text, char **error)
 	if (ret)
 		return ret;
 
+	spec->algorithm = text;
 	if (is_essiv(spec))
-		ret = snprintf(spec->algorithm, sizeof(spec->algorithm), "essiv(%s,%s)", text,
-			       options);
-	else
-		ret = snprintf(spec->algorithm, sizeof(spec->algorithm), "%s", text);
-	return check_length(ret, error);
+		ret = compose_algorithm(spec, "essiv(%s,%s)", text, options);
+	if (ret)
+		*error = "Cannot allocate cipher string";
+	return ret;
 }
 
 static int parse_key_count(struct spec *spec, const char *text, char **error)
@@ -123,12 +128,13 @@ static int parse_classic(struct spec *spec, char *text, char **error)
 		return ret;
 
 	if (is_essiv(spec))
-		ret = snprintf(spec->algorithm, sizeof(spec->algorithm), "essiv(%s(%s),%s)",
-			       chain_mode, cipher, spec->iv_options);
+		ret = compose_algorithm(spec, "essiv(%s(%s),%s)", chain_mode, cipher,
+					spec->iv_options);
 	else
-		ret = snprintf(spec->algorithm, sizeof(spec->algorithm), "%s(%s)", chain_mode,
-			       cipher);
-	return check_length(ret, error);
+		ret = compose_algorithm(spec, "%s(%s)", chain_mode, cipher);
+	if (ret)
+		*error = "Cannot allocate cipher strings";
+	return ret;
 }
 
 static int parse_spec(struct spec *spec, char *text, char **error)
@@ -184,8 +190,11 @@ static int find_iv(struct cbulk_cipher *cipher, const struct spec *spec, char **
 
 	/* Every mode may store a 64-bit number, whatever the cipher then reads of it. */
 	cipher->iv_size = max_t(unsigned int, cipher->iv_size, sizeof(u64));
-	if (!spec->iv_mode)
-		return 0;
+	/* The IV would be what memory held before: what is written so can never be read again. */
+	if (!spec->iv_mode) {
+		*error = "IV mechanism required";
+		return -EINVAL;
+	}
 	return cbulk_iv_find(spec->iv_mode, &cipher->iv_ops, error);
 }
 

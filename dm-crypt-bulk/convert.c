@@ -121,7 +121,7 @@ void cbulk_convert_start(struct cbulk_io *io, struct bio *in, struct bio *out,
 
 /*
  * Describe a unit that lies in several segments of the input.
- * Return: 0, or -EIO when the segments are too short to be sectors.
+ * Return: 0, or -EIO for segments that the queue limits do not allow and no device has to take.
  */
 static int gather_unit(const struct cbulk_io *io, struct cbulk_request *rq)
 {
@@ -135,9 +135,10 @@ static int gather_unit(const struct cbulk_io *io, struct cbulk_request *rq)
 		struct bio_vec bv = bio_iter_iovec(cv->in, iter);
 		unsigned int len = min(bv.bv_len, left);
 
-		if (i == CBULK_MAX_SEGMENTS) {
-			DMERR_LIMIT("a sector in more than %u memory segments cannot be converted",
-				    CBULK_MAX_SEGMENTS);
+		/* So a unit cannot have more segments than rq->src has room for. */
+		if (len & (SECTOR_SIZE - 1)) {
+			DMERR_LIMIT("memory segment of %u bytes: not a multiple of %u", bv.bv_len,
+				    SECTOR_SIZE);
 			return -EIO;
 		}
 		sg_set_page(&rq->src[i], bv.bv_page, len, bv.bv_offset);
