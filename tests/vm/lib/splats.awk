@@ -1,0 +1,64 @@
+# Finds what the kernel reported as its own fault in a log, and prints it with its context.
+# Exits 0 when there is such a report, 1 when there is none. -v file: how to call the log.
+
+# Every message is matched from its beginning, so that a test may quote one ("TEST: BUG: ...").
+function is_report(text)
+{
+	return text ~ /^-+\[ cut here \]-+/ ||
+		text ~ /^(watchdog: |NMI watchdog: )?(kernel )?BUG[: ]/ ||
+		text ~ /^kernel BUG at / ||
+		text ~ /^WARNING: / ||
+		text ~ /^Oops[: ]/ ||
+		text ~ /^Kernel panic - not syncing/ ||
+		text ~ /^(general protection fault|double fault|divide error|invalid opcode)[,:]/ ||
+		text ~ /^(stack segment|bounds|int3|PANIC|traps: PANIC): / ||
+		text ~ /^INFO: task .* blocked (for more than|in I\/O wait)/ ||
+		text ~ /^(rcu: )?INFO: rcu.* (detected|stall)/ ||
+		text ~ /^\[? ?INFO: (possible|suspicious|inconsistent|trying to register) / ||
+		text ~ /(soft|hard) lockup|hard LOCKUP/ && text ~ /^(NMI )?[Ww]atchdog/ ||
+		text ~ /^(KASAN|KCSAN|KMSAN|KFENCE|UBSAN|ODEBUG): / ||
+		text ~ /^kmemleak: [0-9]+ new suspected/ ||
+		text ~ /^kmem_cache_destroy .*still has objects/ ||
+		text ~ /^(list_add|list_del) corruption/
+}
+
+# Traces that are no fault: an allocation that had to kill, a fault that was injected, a dump that
+# was asked for. Whatever else goes wrong meanwhile has a heading of its own.
+function is_expected(text)
+{
+	return text ~ /invoked oom-killer/ ||
+		text ~ /^FAULT_INJECTION: forcing a failure/ ||
+		text ~ /^sysrq: Show / ||
+		text ~ /^NMI backtrace for cpu|^Sending NMI from CPU/
+}
+
+{
+	line[NR] = $0
+	text = $0
+	sub(/^\[ *[0-9]+\.[0-9]+\](\[ *[TC][0-9]+\])? /, "", text)
+
+	# From here on the log is the answer to the harness's own question.
+	if (text ~ /^harness: time ran out/)
+		exit
+	if (is_expected(text))
+		expected_until = NR + 60
+	if (text ~ /^ *Call Trace:/ && NR <= expected_until) {
+		expected_until = NR + 60
+		next
+	}
+	if (is_report(text) || text ~ /^ *Call Trace:/) {
+		if (!first)
+			first = NR
+		last = NR
+	}
+}
+
+END {
+	if (!first)
+		exit 1
+	from = first > 5 ? first - 5 : 1
+	to = last + 50 < from + 300 ? last + 50 : from + 300
+	for (i = from; i <= to && i in line; i++)
+		print line[i]
+	exit 0
+}
