@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Table lines that more than one suite uses, and how a table's fate is observed."""
+
+import contextlib
+import hashlib
+
+import dm
+import kernel
+
+
+def key(size, salt=""):
+    """A key of so many bytes in hex; nothing random, so that the fixed hashes hold."""
+    out = b""
+    counter = 0
+    while len(out) < size:
+        out += hashlib.sha256(f"dcb key {salt}{counter}".encode()).digest()
+        counter += 1
+    return out[:size].hex() or "-"
+
+
+def line(cipher, key_hex, iv_offset, device, offset=0, options=()):
+    """A crypt table line; options is a sequence of words."""
+    text = f"{cipher} {key_hex} {iv_offset} {device} {offset}"
+    if options:
+        text += f" {len(options)} {' '.join(options)}"
+    return text
+
+
+class Verdict:
+    """What became of a table: errno (0 when accepted) and the text in the log."""
+
+    def __init__(self, errno, text, messages):
+        self.errno = errno
+        self.text = text
+        self.messages = messages
+
+    def __repr__(self):
+        return f"errno {self.errno}, text {self.text!r}"
+
+
+def _error_text(messages, target):
+    """ti->error out of "device-mapper: table: 254:0: crypt: TEXT (-EINVAL)"."""
+    for message in messages:
+        if not message.startswith("device-mapper: table: "):
+            continue
+        _, found, rest = message[len("device-mapper: table: "):].partition(f": {target}: ")
+        if found:
+            text, bracket, _ = rest.rpartition(" (-")
+            return text if bracket else rest
+    return None
+
+
+def judge(params, sectors, target, log, start=0):
+    """Load a table into a new mapping and drop it again; the Verdict."""
+    name = dm.unique("dcbv")
+    dm.create(name)
+    log.read()
+    try:
+        dm.load(name, [(start, sectors, target, params)])
+        errno = 0
+    except OSError as error:
+        errno = error.errno
+    finally:
+        dm.remove(name)
+    messages = log.read()
+    return Verdict(errno, _error_text(messages, target), messages)
+
+
+@contextlib.contextmanager
+def keys_shown():
+    """Keys in what the target under test prints, as stock prints them."""
+    if not kernel.has_parameter("hide_keys"):
+        yield
+        return
+    with kernel.Parameter("hide_keys", "N"):
+        yield

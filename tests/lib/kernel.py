@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the suites read off the kernel: its log, its modules, its memory."""
+
+import contextlib
+import gc
+import glob
+import os
+import subprocess
+import time
+
+import dm
+
+MODULES = {"crypt-bulk": "dm_crypt_bulk", "crypt": "dm_crypt"}
+MODULE = MODULES[dm.TARGET]
+
+
+class Log:
+    """The kernel's log since the mark: no process, no wait."""
+
+    def __init__(self):
+        self._file = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+        os.lseek(self._file, 0, os.SEEK_END)
+
+    def read(self):
+        """The messages since the last read."""
+        found = []
+        while True:
+            try:
+                record = os.read(self._file, 8192)
+            except BlockingIOError:
+                return found
+            except BrokenPipeError:
+                # The ring went past us; the next read is at the oldest message left.
+                continue
+            found.append(record.split(b";", 1)[1].split(b"\n", 1)[0].decode(errors="replace"))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exc):
+        os.close(self._file)
+
+
+def modprobe(*args, check=True):
+    return subprocess.run(["modprobe", *args], check=check, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True)
+
+
+def rmmod(name):
+    return subprocess.run(["rmmod", name], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True)
+
+
+def loaded(name):
+    # Built-in code has a directory too, but no refcnt.
+    return os.path.exists(f"/sys/module/{name}/refcnt")
+
+
+def users(name):
+    with open(f"/sys/module/{name}/refcnt") as file:
+        return int(file.read())
+
+
+def parameter(name, value=None, module=MODULE):
+    """Read a module parameter, or set it."""
+    path = f"/sys/module/{module}/parameters/{name}"
+    if value is None:
+        with open(path) as file:
+            return file.read().strip()
+    with open(path, "w") as file:
+        file.write(str(value))
+    return None
+
+
+def has_parameter(name, module=MODULE):
+    return os.path.exists(f"/sys/module/{module}/parameters/{name}")
+
+
+class Parameter:
+    """A module parameter set for the time of a with statement."""
+
+    def __init__(self, name, value, module=MODULE):
+        self.name, self.module = name, module
+        self.before = parameter(name, module=module)
+        parameter(name, value, module)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exc):
+        if has_parameter(self.name, self.module):
+            parameter(self.name, self.before, self.module)
+
+
+def hurry_rcu():
+    """Expedite grace periods: a suite that makes a thousand mappings waits for little else."""
+    with open("/sys/kernel/rcu_expedited", "w") as file:
+        file.write("1")
+
+
+def meminfo():
+    """/proc/meminfo in KiB."""
+    found = {}
+    with open("/proc/meminfo") as file:
+        for line in file:
+            name, value = line.split(":")
+            found[name] = int(value.split()[0])
+    return found
+
+
+def settle():
+    """Give back what caches hold, so that two readings of free memory can be compared."""
+    os.sync()
+    with open("/proc/sys/vm/drop_caches", "w") as file:
+        file.write("3")
+    _shrink("")
+
+
+def _shrink(prefix):
+    """Take back what CPUs keep of these slab caches for themselves."""
+    for path in glob.glob(f"/sys/kernel/slab/{prefix}*/shrink"):
+        # A cache may go away meanwhile.
+        with contextlib.suppress(FileNotFoundError), open(path, "w") as file:
+            file.write("1")
+
+
+def _on_cpu_lists_kib():
+    """Free pages that CPUs keep on lists of their own: some 20 MiB, which MemFree leaves out."""
+    with open("/proc/zoneinfo") as file:
+        pages = sum(int(line.split(":")[1]) for line in file if line.strip().startswith("count:"))
+    return pages * 4
+
+
+def free_now_kib():
+    """Free memory as it is, with what caches hold left to them."""
+    return meminfo()["MemFree"] + _on_cpu_lists_kib()
+
+
+def free_kib(tries=3):
+    """Free memory after settle(): the best of a few readings, as deferred frees trickle in."""
+    best = 0
+    for _ in range(tries):
+        settle()
+        best = max(best, free_now_kib())
+        time.sleep(0.05)
+    return best
+
+
+def lost_kib(work, bound, rounds=4):
+    """Free memory that each round of work loses, until a round loses less than the bound.
+
+    The kernel's own caches grow by some MiB now and then; a leak grows in every round.
+    """
+    lost = []
+    while len(lost) < rounds and (not lost or lost[-1] >= bound):
+        before = free_kib()
+        work()
+        # An exception keeps its frames and what they refer to.
+        gc.collect()
+        lost.append(before - free_kib())
+    return lost
+
+
+def slab_objects(prefix="kmalloc"):
+    """Live objects of each cache so named."""
+    _shrink(prefix)
+    found = {}
+    with open("/proc/slabinfo") as file:
+        for line in file.readlines()[2:]:
+            words = line.split()
+            if words[0].startswith(prefix):
+                found[words[0]] = int(words[1])
+    return found
+
+
+def crypto_users():
+    """Reference counts in /proc/crypto, by driver: a cipher not given back shows here."""
+    found = {}
+    driver = None
+    with open("/proc/crypto") as file:
+        for line in file:
+            if line.startswith("driver"):
+                driver = line.split(":", 1)[1].strip()
+            elif line.startswith("refcnt"):
+                found[driver] = int(line.split(":")[1])
+    return found
+
+
+def threads(*prefixes):
+    """Kernel threads so named, as /proc shows them."""
+    found = []
+    for path in glob.glob("/proc/[0-9]*/comm"):
+        try:
+            with open(path) as file:
+                name = file.read().strip()
+        except OSError:
+            continue
+        if name.startswith(prefixes):
+            found.append(name)
+    return sorted(found)

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0
+"""TAP for the guest's suites: one named function a property, nothing silent.
+
+A suite marks its functions with @test("property") or @each("property of {}", cases), and ends in
+`tap.main()`.  A function gets a Test: its checks, and an ExitStack for whatever it sets up.  All
+failed checks of a function are reported, not only the first; an exception, in it, in one of its
+threads or in its clean-up, is a failure.  skip() is the only way not to pass and not to fail.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+
+_registry = []
+# Lines a failing function may print: enough to see a pattern, not all of 4000 combinations.
+_MAX_REPORTS = 12
+
+
+class Skip(Exception):
+    """The property cannot be observed here; the argument says why."""
+
+
+class Timeout(Exception):
+    """A function outlived its time limit."""
+
+
+class Aborted(Exception):
+    """A check failed after which the function cannot go on."""
+
+
+class Test:
+    """One running function: its checks and what is to be undone after it."""
+
+    def __init__(self, name):
+        self.name = name
+        self.stack = contextlib.ExitStack()
+        self.failures = []
+        self.checks = 0
+        self._lock = threading.Lock()
+
+    def enter(self, manager):
+        return self.stack.enter_context(manager)
+
+    def defer(self, function, *args):
+        self.stack.callback(function, *args)
+
+    def fail(self, message):
+        with self._lock:
+            self.failures.append(message)
+
+    def check(self, condition, message):
+        with self._lock:
+            self.checks += 1
+        if not condition:
+            self.fail(message)
+        return bool(condition)
+
+    def equal(self, got, wanted, message):
+        return self.check(got == wanted, f"{message}: got {got!r}, wanted {wanted!r}")
+
+    def require(self, condition, message):
+        """A check without which the rest of the function makes no sense."""
+        if not self.check(condition, message):
+            raise Aborted()
+
+    def raises(self, kind, errno_wanted, function, *args):
+        """Check that the call fails with this errno; any other exception is an error."""
+        # Data among the arguments would only drown the message.
+        shown = ", ".join(f"{len(arg)} bytes" if isinstance(arg, bytes) else repr(arg)
+                          for arg in args)
+        call = f"{function.__name__}({shown})"
+        try:
+            function(*args)
+        except kind as error:
+            return self.equal(error.errno, errno_wanted, f"errno of {call}")
+        return self.check(False, f"{call} succeeded, wanted errno {errno_wanted}")
+
+    def threads(self, functions, timeout=120):
+        """Run all at once; what one of them raises fails the test, as does one that hangs."""
+        errors = []
+
+        def guarded(function):
+            try:
+                function()
+            except Exception:
+                errors.append(traceback.format_exc())
+
+        running = [threading.Thread(target=guarded, args=(f,), daemon=True) for f in functions]
+        for thread in running:
+            thread.start()
+        deadline = time.monotonic() + timeout
+        for thread in running:
+            thread.join(max(0.01, deadline - time.monotonic()))
+        stuck = sum(thread.is_alive() for thread in running)
+        self.check(not stuck, f"{stuck} of {len(running)} threads still run after {timeout} s")
+        for error in errors:
+            self.fail(f"in a thread: {error}")
+
+
+def test(name, timeout=120):
+    def register(function):
+        _registry.append((name, function, (), timeout))
+        return function
+    return register
+
+
+def each(name, cases, timeout=120):
+    """One test point for every case; a case is a tuple of arguments or one argument."""
+    def register(function):
+        for case in cases:
+            args = case if isinstance(case, tuple) else (case,)
+            _registry.append((name.format(*args), function, args, timeout))
+        return function
+    return register
+
+
+def diag(text):
+    for line in str(text).rstrip().splitlines():
+        print(f"# {line}", flush=True)
+
+
+def poll(condition, timeout=30, interval=0.02):
+    """Wait until the condition holds; its last value."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value or time.monotonic() > deadline:
+            return value
+        time.sleep(interval)
+
+
+def _on_alarm(_signal, _frame):
+    raise Timeout()
+
+
+def _run(function, args, current):
+    """The function and its clean-up; None, or the reason to skip."""
+    reason = None
+    try:
+        with current.stack:
+            function(current, *args)
+    except Skip as skip:
+        reason = str(skip) or "no reason given"
+    except Aborted:
+        pass
+    except Timeout:
+        current.fail("timed out:\n" + traceback.format_exc())
+    except Exception:
+        current.fail(traceback.format_exc())
+    if reason is None and not current.checks and not current.failures:
+        current.fail("checked nothing")
+    return reason
+
+
+def main():
+    """Run the suite; arguments are words, one of which a test's name must contain."""
+    words = sys.argv[1:]
+    chosen = [entry for entry in _registry if not words or any(w in entry[0] for w in words)]
+    print(f"1..{len(chosen)}", flush=True)
+    signal.signal(signal.SIGALRM, _on_alarm)
+    bad = 0
+    for number, (name, function, args, timeout) in enumerate(chosen, 1):
+        current = Test(name)
+        start = time.monotonic()
+        signal.alarm(timeout)
+        reason = _run(function, args, current)
+        signal.alarm(0)
+        spent = time.monotonic() - start
+        if current.failures:
+            bad += 1
+            print(f"not ok {number} - {name}", flush=True)
+            for failure in current.failures[:_MAX_REPORTS]:
+                diag(failure)
+            if len(current.failures) > _MAX_REPORTS:
+                diag(f"and {len(current.failures) - _MAX_REPORTS} more")
+        elif reason:
+            print(f"ok {number} - {name} # SKIP {reason}", flush=True)
+        else:
+            print(f"ok {number} - {name}", flush=True)
+        diag(f"{current.checks} checks, {spent:.1f} s")
+    # A thread left hanging in the kernel must not keep the verdict from going out.
+    sys.stdout.flush()
+    os._exit(1 if bad else 0)
