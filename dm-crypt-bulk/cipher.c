@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* From the cipher argument of a table line to transforms that have their keys. */
 #include <linux/ctype.h>
+#include <linux/err.h>
 #include <linux/log2.h>
 #include <linux/slab.h>
+#include <linux/stdarg.h>
 #include <linux/string.h>
 #include "crypt-bulk.h"
 

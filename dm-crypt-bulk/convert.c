@@ -136,7 +136,7 @@ static int gather_unit(const struct cbulk_io *io, struct cbulk_request *rq)
 		unsigned int len = min(bv.bv_len, left);
 
 		/* So a unit cannot have more segments than rq->src has room for. */
-		if (len & (SECTOR_SIZE - 1)) {
+		if (!len || (len & (SECTOR_SIZE - 1))) {
 			DMERR_LIMIT("memory segment of %u bytes: not a multiple of %u", bv.bv_len,
 				    SECTOR_SIZE);
 			return -EIO;
@@ -187,22 +187,30 @@ static int submit_unit(struct cbulk_io *io, struct cbulk_request *rq)
 }
 
 /*
+ * The driver's queue was full: wait until it has taken the last request in. This is waited for
+ * after the last unit too, since until then the driver may still call back about it.
+ * Return: false when that needs a context that may sleep.
+ */
+static bool wait_for_driver(struct cbulk_convert *cv, bool may_sleep)
+{
+	if (likely(!cv->backlogged))
+		return true;
+	if (!may_sleep)
+		return false;
+	wait_for_completion(&cv->restart);
+	reinit_completion(&cv->restart);
+	cv->backlogged = false;
+	return true;
+}
+
+/*
  * Make sure that there is a request for the next unit.
- * Return: false when that has to wait for a context that may sleep.
+ * Return: false when that needs a context that may sleep.
  */
 static bool have_request(struct cbulk_io *io, bool may_sleep)
 {
-	struct cbulk_convert *cv = &io->cv;
 	struct cbulk_request *rq;
 
-	if (cv->backlogged) {
-		/* The driver's queue is full; it says when it has taken the last request in. */
-		if (!may_sleep)
-			return false;
-		wait_for_completion(&cv->restart);
-		reinit_completion(&cv->restart);
-		cv->backlogged = false;
-	}
 	rq = mempool_alloc(&io->ct->requests, may_sleep ? GFP_NOIO : GFP_NOWAIT | __GFP_NOWARN);
 	if (!rq)
 		return false;
@@ -298,6 +306,8 @@ enum cbulk_converted cbulk_convert(struct cbulk_io *io, bool may_sleep)
 {
 	struct cbulk_convert *cv = &io->cv;
 
+	if (!wait_for_driver(cv, may_sleep))
+		return CBULK_CONVERT_AGAIN;
 	while (cv->in_iter.bi_size) {
 		if (unlikely(!cv->rq) && !have_request(io, may_sleep))
 			return CBULK_CONVERT_AGAIN;
@@ -305,6 +315,8 @@ enum cbulk_converted cbulk_convert(struct cbulk_io *io, bool may_sleep)
 			WRITE_ONCE(io->error, BLK_STS_IOERR);
 			break;
 		}
+		if (!wait_for_driver(cv, may_sleep))
+			return CBULK_CONVERT_AGAIN;
 		if (may_sleep)
 			cond_resched();
 	}

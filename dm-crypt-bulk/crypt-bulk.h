@@ -39,6 +39,7 @@
  */
 #define CBULK_MAX_SEGMENTS 8
 
+struct cbulk_cipher;
 struct cbulk_io;
 struct cbulk_target;
 
@@ -62,7 +63,6 @@ enum cbulk_flag {
  * @generate: write cipher->iv_size bytes for the IV sector to iv. May be called in softirq and
  *	must not sleep. iv is aligned as the cipher asks. Returns 0 or a negative errno.
  */
-struct cbulk_cipher;
 struct cbulk_iv_ops {
 	const char *name;
 	int (*ctr)(struct cbulk_cipher *cipher, char **error);

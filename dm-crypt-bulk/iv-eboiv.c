@@ -4,6 +4,7 @@
  * CBC mode (see "AES-CBC + Elephant diffuser", Niels Ferguson, Microsoft, 2006).
  */
 #include <crypto/algapi.h>
+#include <linux/err.h>
 #include <linux/scatterlist.h>
 #include <linux/string.h>
 #include "crypt-bulk.h"
@@ -13,7 +14,8 @@ static int eboiv_ctr(struct cbulk_cipher *cipher, char **error)
 	struct crypto_skcipher *tfm = cipher->tfms[0];
 	struct crypto_sync_skcipher *twin;
 
-	if (crypto_skcipher_blocksize(tfm) != cipher->iv_size) {
+	if (crypto_skcipher_blocksize(tfm) != cipher->iv_size ||
+	    cipher->iv_size > MAX_CIPHER_BLOCKSIZE) {
 		*error = "Block size of EBOIV cipher does not match IV size of block cipher";
 		return -EINVAL;
 	}
@@ -22,7 +24,8 @@ static int eboiv_ctr(struct cbulk_cipher *cipher, char **error)
 	 * IVs are also needed in softirq, where an asynchronous driver cannot be waited for. Any
 	 * driver of the same algorithm gives the same result, so take one that works at once.
 	 */
-	twin = crypto_alloc_sync_skcipher(crypto_skcipher_alg(tfm)->base.cra_name, 0, 0);
+	twin = crypto_alloc_sync_skcipher(crypto_skcipher_alg(tfm)->base.cra_name, 0,
+					  CRYPTO_ALG_ALLOCATES_MEMORY);
 	if (IS_ERR(twin)) {
 		*error = "EBOIV needs a synchronous driver of the cipher";
 		return PTR_ERR(twin);

@@ -6,6 +6,7 @@
  * neighbouring requests, fare better when what has piled up goes out sorted.
  */
 #include <linux/blkdev.h>
+#include <linux/err.h>
 #include <linux/kthread.h>
 #include <linux/list_sort.h>
 #include <linux/rcupdate.h>

@@ -69,7 +69,12 @@ static bool submit_read(struct cbulk_io *io, gfp_t gfp)
 
 static void read_work(struct work_struct *work)
 {
-	submit_read(container_of(work, struct cbulk_io, work), GFP_NOIO);
+	struct cbulk_io *io = container_of(work, struct cbulk_io, work);
+
+	if (!submit_read(io, GFP_NOIO)) {
+		io->error = BLK_STS_RESOURCE;
+		cbulk_io_end(io);
+	}
 }
 
 /**

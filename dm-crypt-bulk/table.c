@@ -7,6 +7,7 @@
  * The syntax is the stock target's, described in
  * Documentation/admin-guide/device-mapper/dm-crypt.rst.
  */
+#include <linux/blkdev.h>
 #include <linux/ctype.h>
 #include <linux/log2.h>
 #include <linux/moduleparam.h>
@@ -132,6 +133,11 @@ int cbulk_table_parse_device(struct dm_target *ti, struct cbulk_target *ct, char
 	if (ret) {
 		ti->error = "Device lookup failed";
 		return ret;
+	}
+
+	if (bdev_is_zoned(ct->dev->bdev)) {
+		ti->error = "Zoned devices not supported by crypt-bulk yet, use the crypt target";
+		return -EINVAL;
 	}
 
 	if (parse_u64(argv[2], &start) || start != (sector_t)start) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The device-mapper target crypt-bulk: the life of a mapping, and where its bios go. */
 #include <linux/blkdev.h>
+#include <linux/cpumask.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/string.h>

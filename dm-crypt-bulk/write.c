@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The way of a write: encrypted into a buffer of ours, and from there to the device. */
 #include <linux/blkdev.h>
-#include <linux/hardirq.h>
-#include <linux/irqflags.h>
 #include "crypt-bulk.h"
 
 static void write_endio(struct bio *out)
@@ -74,8 +72,7 @@ static void encrypt_work(struct work_struct *work)
  */
 void cbulk_write(struct cbulk_io *io)
 {
-	if (test_bit(CBULK_NO_WRITE_WORKQUEUE, &io->ct->flags) && !in_hardirq() &&
-	    !irqs_disabled()) {
+	if (test_bit(CBULK_NO_WRITE_WORKQUEUE, &io->ct->flags)) {
 		encrypt(io);
 		return;
 	}

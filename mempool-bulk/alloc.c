@@ -250,7 +250,8 @@ static bool fill(struct request *req, gfp_t gfp)
  * @page_array: entries that are not NULL are kept and count as delivered, as with the kernel's
  *	alloc_pages_bulk(); the others are filled
  *
- * Context: any with the matching @gfp, hard interrupts included with GFP_ATOMIC.
+ * Context: any with the matching @gfp; with GFP_ATOMIC hard interrupts too, but on PREEMPT_RT,
+ * where a spinlock may sleep.
  * Return: true when all @nr_pages entries are filled. false, without %__GFP_DIRECT_RECLAIM or when
  * @nr_pages exceeds the reserve, leaves what was delivered in @page_array: it is the caller's.
  */

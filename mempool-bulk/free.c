@@ -50,10 +50,16 @@ static void release_array(struct mempool_pages_bulk *pool, unsigned int nr, stru
  * page that was handed out while the reserve was full. Such a page owes the reserve nothing:
  * the pages that do are still in somebody's hands, and their freers will see that they are
  * missed, with every request that waits for them.
+ *
+ * A reserve that grows must not look full either, as its new pages would beside its old size.
  */
 static bool reserve_lacks_pages(struct mempool_pages_bulk *pool)
 {
-	return unlikely(READ_ONCE(pool->curr_nr) < READ_ONCE(pool->min_nr));
+	unsigned int curr_nr = READ_ONCE(pool->curr_nr);
+
+	/* Pairs with the barrier in grow_reserve(): who sees the new pages sees the new size. */
+	smp_rmb();
+	return unlikely(curr_nr < READ_ONCE(pool->min_nr));
 }
 
 static void put_in_reserve(struct mempool_pages_bulk *pool, struct page *page)
@@ -94,7 +100,7 @@ static unsigned int refill_from_array(struct mempool_pages_bulk *pool, unsigned 
  * @page_array: the pages; NULL entries are skipped, so that an array filled in part can be freed
  *	as it is. The entries are not cleared.
  *
- * Context: any, hard interrupts included.
+ * Context: any; hard interrupts too, but on PREEMPT_RT, where a spinlock may sleep.
  */
 void mempool_free_pages_bulk_array(struct mempool_pages_bulk *pool, unsigned int nr_pages,
 				   struct page **page_array)
@@ -112,7 +118,7 @@ void mempool_free_pages_bulk_array(struct mempool_pages_bulk *pool, unsigned int
  * @pool: the pool it came from
  * @page: the page
  *
- * Context: any, hard interrupts included.
+ * Context: any; hard interrupts too, but on PREEMPT_RT, where a spinlock may sleep.
  */
 void mempool_free_page_bulk(struct mempool_pages_bulk *pool, struct page *page)
 {
@@ -124,7 +130,7 @@ void mempool_free_page_bulk(struct mempool_pages_bulk *pool, struct page *page)
  * @pool: the pool they came from
  * @page_list: the pages, linked through page->lru; empty afterwards
  *
- * Context: any, hard interrupts included.
+ * Context: any; hard interrupts too, but on PREEMPT_RT, where a spinlock may sleep.
  */
 void mempool_free_pages_bulk_list(struct mempool_pages_bulk *pool, struct list_head *page_list)
 {

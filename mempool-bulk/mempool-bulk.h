@@ -23,6 +23,8 @@
  * until he gives it to one of the free functions of the same pool. A freed page refills the
  * reserve before it goes back to the page allocator. Pages are neither zeroed nor cleared: they
  * hold whatever the page allocator or the previous user left there.
+ *
+ * This is a library: crypt-bulk uses part of it, and nothing in it knows of crypt-bulk.
  */
 #ifndef MEMPOOL_BULK_H
 #define MEMPOOL_BULK_H

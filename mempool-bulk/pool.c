@@ -101,7 +101,8 @@ void mempool_bulk_account(struct mempool_pages_bulk *pool, long nr_pages)
  * @nr_pages: how many; the caller takes back with mempool_bulk_account() what he then did not get
  *
  * They are accounted before they are there, so that requests made at the same time cannot all
- * find room for themselves and together exceed the limit.
+ * find room for themselves and together exceed the limit. Instead each may find the other in its
+ * way, and go on to the reserve as if there were no room.
  *
  * Context: any.
  * Return: false, with nothing accounted, when the pool's limit does not allow them.
@@ -321,6 +322,8 @@ static int grow_reserve(struct mempool_pages_bulk *pool, unsigned int new_min_nr
 
 	spin_lock_irqsave(&pool->lock, flags);
 	WRITE_ONCE(pool->min_nr, new_min_nr);
+	/* Pairs with the barrier in reserve_lacks_pages(). */
+	smp_wmb();
 	list_splice_tail(&fresh, &pool->reserve);
 	WRITE_ONCE(pool->curr_nr, pool->curr_nr + more);
 	mempool_bulk_grant(pool);
