@@ -34,8 +34,8 @@ dkms-install:
 	@command -v dkms >/dev/null || { echo >&2 'dkms is missing: apt install dkms'; exit 1; }
 	@test -e $(KDIR)/Makefile || { \
 		echo >&2 'no headers for kernel $(KVER): apt install linux-headers-$(KVER)'; exit 1; }
-	@if dkms status -m $(NAME) -v $(VERSION) | grep -q .; then \
-		dkms remove -m $(NAME) -v $(VERSION) --all; fi
+	@if dkms status -m $(NAME) -v $(VERSION) -k $(KVER) | grep -q .; then \
+		dkms remove -m $(NAME) -v $(VERSION) -k $(KVER); fi
 	rm -rf $(DKMS_TREE)
 	mkdir -p $(DKMS_TREE)
 	cp -r $(DKMS_SOURCES) $(DKMS_TREE)
