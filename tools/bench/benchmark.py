@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from . import devices, measure, report
 from .check import cross_read
 from .mapping import Mapping, Table, target_version
-from .system import BenchError, BusyCpu, Resources, run
+from .system import BenchError, Resources, run
 
 
 class Progress:
@@ -43,13 +43,11 @@ class Benchmark:
         self.records = []
         self.failures = 0
         # A clock that counts instructions cannot tell how long a person will wait.
-        self.busy = BusyCpu(wanted=options.clock == "instructions")
         self.progress = Progress(
             len(setups) * (len(loads) + 1), show_time=options.clock == "wall"
         )
 
     def run(self):
-        self.resources.open(self.busy)
         versions = [target_version(name) for name in self.options.targets]
         if self.options.null:
             self._check_on_ram()
@@ -96,8 +94,7 @@ class Benchmark:
 
     def _one_load(self, setup, load, pair):
         self.progress.step(f"{setup}, {load}")
-        with self.busy.paused():
-            outcome = measure.measure(*pair, load, self.options.rounds, self.options.seconds)
+        outcome = measure.measure(*pair, load, self.options.rounds, self.options.seconds)
         self.records.append(report.record(setup, load, outcome, self.context))
 
     def _cross_read(self, setup, pair, device):

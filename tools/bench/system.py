@@ -6,9 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from contextlib import contextmanager
 
 
 class BenchError(Exception):
@@ -146,36 +144,6 @@ def unload_module(name):
             return ""
         time.sleep(0.1)  # udev may still look at the device
     return result.err.strip()
-
-
-class BusyCpu:
-    """Keeps the CPU from idling, as far as nothing else wants it.
-
-    Where the clock counts instructions it may jump to the next timer whenever the CPU idles: while
-    all wait for a disk, minutes can pass, and the kernel's crypto runs into its time-outs.
-    """
-
-    def __init__(self, wanted):
-        self.wanted = wanted
-        self.child = None
-
-    def open(self):
-        if self.wanted:
-            self.child = subprocess.Popen([sys.executable, "-ISc", "while True: pass"])
-            os.sched_setscheduler(self.child.pid, os.SCHED_IDLE, os.sched_param(0))
-
-    def close(self):
-        if self.child:
-            self.child.kill()
-            self.child.wait()
-            self.child = None
-        return []
-
-    @contextmanager
-    def paused(self):
-        self.close()
-        yield
-        self.open()
 
 
 class KernelLog:
