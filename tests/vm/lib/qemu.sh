@@ -15,7 +15,8 @@ choose_accel()
 	lock kvm exclusive
 	if [[ ! -e $answer ]]; then
 		rm -f "$CACHE"/kvm-*
-		if kvm_boots; then
+		# QEMU may crash over it, which the shell would report.
+		if kvm_boots 2>/dev/null; then
 			echo kvm >"$answer.new"
 		else
 			echo tcg >"$answer.new"
