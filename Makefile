@@ -18,7 +18,7 @@ DKMS_SOURCES := Makefile Kbuild dkms.conf LICENSE dm-crypt-bulk mempool-bulk
 
 help:
 	@echo 'make dkms-install   install the module with DKMS, for kernel KVER=$(KVER)'
-	@echo 'make dkms-remove    remove it again, from all kernels'
+	@echo 'make dkms-remove    remove it again, all versions, from all kernels'
 	@echo 'make modules        build the module in this tree, without installing it'
 	@echo 'make bench          compare crypt-bulk with the stock target, in a VM of'
 	@echo '                    KERNEL=6.1 (or 6.12), CLOCK=instructions|wall, MODE=quick|full'
@@ -43,12 +43,17 @@ dkms-install:
 		! -name dkms.conf ! -name LICENSE -delete
 	dkms install -m $(NAME) -v $(VERSION) -k $(KVER)
 
+# Every version that DKMS knows, not only the one of this tree: after an update there may be two.
 dkms-remove:
-	@if dkms status -m $(NAME) -v $(VERSION) | grep -q .; then \
-		dkms remove -m $(NAME) -v $(VERSION) --all; fi
+	@command -v dkms >/dev/null || { echo >&2 'dkms is missing: apt install dkms'; exit 1; }
+	@for version in $$(dkms status -m $(NAME) | sed -n 's|^$(NAME)[/, ]*\([^,: ]*\).*|\1|p' | \
+			sort -u); do \
+		dkms remove -m $(NAME) -v $$version --all || exit; \
+		rm -rf /usr/src/$(NAME)-$$version; \
+	done
 	rm -rf $(DKMS_TREE)
 	@! grep -q '^dm_crypt_bulk ' /proc/modules || \
-		echo 'The module stays loaded until: modprobe -r $(NAME)'
+		echo 'The module stays loaded, and mappings of it in use, until: rmmod dm_crypt_bulk'
 
 test:
 	tests/run $(KERNELS)

@@ -1,13 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The life of a pool: making, resizing and unmaking it, its reserve and its accounts. */
 #include <linux/bitops.h>
+#include <linux/kstrtox.h>
 #include <linux/moduleparam.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
 #include "internal.h"
 
+/* The steps that can be made to fail: all but the last, which the promise rests on. */
+#define FAILABLE_STEPS	(BIT(MEMPOOL_BULK_WAIT) - 1)
+
 static unsigned long pool_fail;
-module_param(pool_fail, ulong, 0600);
+
+static int set_pool_fail(const char *text, const struct kernel_param *param)
+{
+	unsigned long steps;
+	int ret = kstrtoul(text, 0, &steps);
+
+	if (ret)
+		return ret;
+	if (steps & ~FAILABLE_STEPS)
+		return -EINVAL;
+	WRITE_ONCE(pool_fail, steps);
+	return 0;
+}
+
+static const struct kernel_param_ops pool_fail_ops = {
+	.set = set_pool_fail,
+	.get = param_get_ulong,
+};
+
+module_param_cb(pool_fail, &pool_fail_ops, &pool_fail, 0600);
 MODULE_PARM_DESC(pool_fail,
 		 "Testing: steps of every page allocation that fail, a mask (1: bulk allocator, 2: reserve without waiting, 4: bulk allocator with sleeping; default 0)");
 

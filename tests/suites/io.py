@@ -494,6 +494,16 @@ def test_reserve(test, which):
         under_pressure(test, backing, options, 16, mask, cipher)
 
 
+@tap.test("pool_fail takes the steps that there are and no others")
+def test_reserve_knob(test):
+    if not kernel.has_parameter("pool_fail"):
+        raise tap.Skip("the target under test has no knob to force its reserve")
+    with kernel.Parameter("pool_fail", FAIL_BULK):
+        for value in ("8", "16", "-1", "0x100000001", "x", "\n"):
+            test.raises(OSError, errno.EINVAL, kernel.parameter, "pool_fail", value)
+        test.equal(kernel.parameter("pool_fail"), str(FAIL_BULK), "pool_fail after bad values")
+
+
 @tap.test("the reserve is shared by large and small writers without starving either")
 def test_reserve_mixed(test):
     if not kernel.has_parameter("pool_fail"):
