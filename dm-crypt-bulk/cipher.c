@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* From the cipher argument of a table line to transforms that have their keys. */
+#include <crypto/hash.h>
 #include <linux/ctype.h>
 #include <linux/err.h>
 #include <linux/log2.h>
@@ -10,6 +11,9 @@
 
 /* Without a key there is nothing else to bound the number of keys of a keyless cipher by. */
 #define MAX_KEYLESS_TFMS 64
+
+/* The notation of the crypto API has no place for a number of keys; Loop-AES has always 64. */
+#define LMK_KEYS 64
 
 /**
  * struct spec - a cipher argument taken apart; the strings point into the caller's copy of it
@@ -68,7 +72,7 @@ static int parse_capi(struct spec *spec, char *text, char **error)
 	if (mode)
 		*mode++ = '\0';
 
-	spec->keys = 1;
+	spec->keys = mode && !strcmp(mode, "lmk") ? LMK_KEYS : 1;
 	spec->iv_mode = mode;
 	spec->iv_options = options;
 	ret = check_essiv_digest(spec, error);
@@ -139,11 +143,16 @@ static int parse_classic(struct spec *spec, char *text, char **error)
 	return ret;
 }
 
-static int parse_spec(struct spec *spec, char *text, char **error)
+static int parse_spec(struct spec *spec, char *text, bool authenticated, char **error)
 {
 	size_t prefix = str_has_prefix(text, "capi:");
 
-	return prefix ? parse_capi(spec, text + prefix, error) : parse_classic(spec, text, error);
+	if (prefix)
+		return parse_capi(spec, text + prefix, error);
+	if (!authenticated)
+		return parse_classic(spec, text, error);
+	*error = "Bad cipher specification";
+	return -EINVAL;
 }
 
 static int alloc_tfms(struct cbulk_cipher *cipher, const struct spec *spec, char **error)
@@ -156,21 +165,18 @@ static int alloc_tfms(struct cbulk_cipher *cipher, const struct spec *spec, char
 		return -EINVAL;
 	}
 
+	*error = "Error allocating crypto tfm";
 	cipher->tfms = kcalloc(spec->keys, sizeof(*cipher->tfms), GFP_KERNEL);
-	if (!cipher->tfms) {
-		*error = "Error allocating crypto tfm";
+	if (!cipher->tfms)
 		return -ENOMEM;
-	}
 
 	for (i = 0; i < spec->keys; i++) {
 		struct crypto_skcipher *tfm;
 
 		/* A driver that allocates memory for a request could deadlock writeback. */
 		tfm = crypto_alloc_skcipher(spec->algorithm, 0, CRYPTO_ALG_ALLOCATES_MEMORY);
-		if (IS_ERR(tfm)) {
-			*error = "Error allocating crypto tfm";
+		if (IS_ERR(tfm))
 			return PTR_ERR(tfm);
-		}
 		cipher->tfms[i] = tfm;
 		cipher->tfms_count = i + 1;
 	}
@@ -178,12 +184,69 @@ static int alloc_tfms(struct cbulk_cipher *cipher, const struct spec *spec, char
 	/* Performance differs tenfold between drivers: say which one it is. */
 	DMDEBUG_LIMIT("%s using implementation \"%s\"", spec->algorithm,
 		      crypto_skcipher_alg(cipher->tfms[0])->base.cra_driver_name);
+	cipher->iv_size = crypto_skcipher_ivsize(cipher->tfms[0]);
+	return 0;
+}
+
+/* How much of the key is the MAC's: as much as it puts out, unless the table line said. */
+static int find_mac_size(struct cbulk_cipher *cipher, const char *algorithm)
+{
+	size_t prefix = str_has_prefix(algorithm, "authenc(");
+	const char *end = strchr(algorithm, ',');
+	struct crypto_ahash *mac;
+	char *name;
+
+	if (!prefix)
+		return cipher->mac_size_set ? -EINVAL : 0;
+	if (!end)
+		return -EINVAL;
+
+	name = kmemdup_nul(algorithm + prefix, end - algorithm - prefix, GFP_KERNEL);
+	if (!name)
+		return -ENOMEM;
+	mac = crypto_alloc_ahash(name, 0, CRYPTO_ALG_ALLOCATES_MEMORY);
+	kfree(name);
+	if (IS_ERR(mac))
+		return PTR_ERR(mac);
+	if (!cipher->mac_size_set)
+		cipher->mac_size = crypto_ahash_digestsize(mac);
+	crypto_free_ahash(mac);
+	return 0;
+}
+
+static int alloc_aead(struct cbulk_cipher *cipher, const struct spec *spec, const char *bare,
+		      char **error)
+{
+	struct crypto_aead *aead;
+	int ret = find_mac_size(cipher, bare);
+
+	if (ret) {
+		*error = "Invalid AEAD cipher spec";
+		return ret;
+	}
+	if (spec->keys > 1) {
+		*error = "AEAD transforms not supported for LMK";
+		return -EINVAL;
+	}
+
+	aead = crypto_alloc_aead(spec->algorithm, 0, CRYPTO_ALG_ALLOCATES_MEMORY);
+	if (IS_ERR(aead)) {
+		*error = "Error allocating crypto tfm";
+		return PTR_ERR(aead);
+	}
+	DMDEBUG_LIMIT("%s using implementation \"%s\"", spec->algorithm,
+		      crypto_tfm_alg_driver_name(crypto_aead_tfm(aead)));
+	cipher->aead = aead;
+	cipher->tfms_count = 1;
+	cipher->iv_size = crypto_aead_ivsize(aead);
 	return 0;
 }
 
 static int find_iv(struct cbulk_cipher *cipher, const struct spec *spec, char **error)
 {
-	cipher->iv_size = crypto_skcipher_ivsize(cipher->tfms[0]);
+	int ret;
+
+	cipher->key_parts = cipher->tfms_count;
 	if (!cipher->iv_size) {
 		if (spec->iv_mode)
 			DMWARN("Selected cipher does not support IVs");
@@ -197,7 +260,10 @@ static int find_iv(struct cbulk_cipher *cipher, const struct spec *spec, char **
 		*error = "IV mechanism required";
 		return -EINVAL;
 	}
-	return cbulk_iv_find(spec->iv_mode, &cipher->iv_ops, error);
+	ret = cbulk_iv_find(spec->iv_mode, &cipher->iv_ops, error);
+	if (!ret && cipher->iv_ops->layout)
+		ret = cipher->iv_ops->layout(cipher, error);
+	return ret;
 }
 
 static int construct_iv(struct cbulk_cipher *cipher, char **error)
@@ -221,10 +287,11 @@ static int init_from_spec(struct cbulk_cipher *cipher, char *text, char *key, ch
 	struct spec spec = {};
 	int ret;
 
-	ret = parse_spec(&spec, text, error);
+	ret = parse_spec(&spec, text, cipher->authenticated, error);
 	if (ret)
 		return ret;
-	ret = alloc_tfms(cipher, &spec, error);
+	ret = cipher->authenticated ? alloc_aead(cipher, &spec, text + strlen("capi:"), error) :
+				      alloc_tfms(cipher, &spec, error);
 	if (ret)
 		return ret;
 	ret = find_iv(cipher, &spec, error);
@@ -241,7 +308,7 @@ static int init_from_spec(struct cbulk_cipher *cipher, char *text, char *key, ch
 
 /**
  * cbulk_cipher_init() - make the cipher of a mapping ready for use
- * @cipher: zeroed but for the settings unit_size, unit_shift and iv_shift
+ * @cipher: zeroed but for the settings that the options of the table line made
  * @text: the cipher argument of the table line
  * @key: its key argument
  * @error: what was wrong with them
@@ -283,13 +350,17 @@ void cbulk_cipher_exit(struct cbulk_cipher *cipher)
 		cipher->iv_ops->dtr(cipher);
 	cipher->iv_ops = NULL;
 
-	for (i = 0; i < cipher->tfms_count; i++)
+	for (i = 0; cipher->tfms && i < cipher->tfms_count; i++)
 		crypto_free_skcipher(cipher->tfms[i]);
 	kfree(cipher->tfms);
 	cipher->tfms = NULL;
 	cipher->tfms_count = 0;
+	crypto_free_aead(cipher->aead);
+	cipher->aead = NULL;
 
 	kfree(cipher->spec);
 	cipher->spec = NULL;
+	kfree(cipher->tag_type);
+	cipher->tag_type = NULL;
 	cbulk_key_exit(cipher);
 }

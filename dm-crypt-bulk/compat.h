@@ -12,9 +12,17 @@
 #error dm-crypt-bulk supports Linux 6.1 up to and including 7.3; this kernel is outside that range
 #endif
 
+#include <crypto/aes.h>
+#include <crypto/hash.h>
+#include <crypto/md5.h>
+#include <linux/bio.h>
 #include <linux/crypto.h>
+#include <linux/err.h>
+#include <linux/fips.h>
 #include <linux/gfp.h>
 #include <linux/kernel.h>
+#include <linux/string.h>
+#include <linux/uio.h>
 #include <linux/workqueue.h>
 
 /* Headers that moved: Kbuild looks which of them there are. */
@@ -58,6 +66,131 @@ static inline void *cbulk_crypto_done_data(cbulk_crypto_done_t *data)
 #define CBULK_DEFAULT_MAX_REQUEST UINT_MAX
 #else
 #define CBULK_DEFAULT_MAX_REQUEST 131072
+#endif
+
+/* AES for single blocks: later kernels have a key of its own for encryption only. */
+#ifdef CBULK_HAVE_AES_ENCKEY
+#define cbulk_aes_t struct aes_enckey
+#define cbulk_aes_set_key aes_prepareenckey
+#else
+#define cbulk_aes_t struct crypto_aes_ctx
+#define cbulk_aes_set_key aes_expandkey
+#endif
+
+/*
+ * MD5 without the padding at the end. Later kernels have it as a library, which shows its state;
+ * before, a hash's exported state begins with it.
+ */
+#ifdef CBULK_HAVE_MD5_CTX
+struct cbulk_md5 {
+};
+
+static inline int cbulk_md5_init(struct cbulk_md5 *md5, char **error)
+{
+	if (!fips_enabled)
+		return 0;
+	*error = "LMK support is disabled due to FIPS";
+	return -EINVAL;
+}
+
+static inline void cbulk_md5_exit(struct cbulk_md5 *md5)
+{
+}
+
+static inline int cbulk_md5_whole_blocks(const struct cbulk_md5 *md5, const struct kvec *parts,
+					 unsigned int nr, u8 *hash)
+{
+	struct md5_ctx ctx;
+	unsigned int i;
+
+	md5_init(&ctx);
+	for (i = 0; i < nr; i++)
+		md5_update(&ctx, parts[i].iov_base, parts[i].iov_len);
+	for (i = 0; i < MD5_HASH_WORDS; i++)
+		put_unaligned_le32(ctx.state.h[i], hash + i * sizeof(u32));
+	memzero_explicit(&ctx, sizeof(ctx));
+	return 0;
+}
+#else
+struct cbulk_md5 {
+	struct crypto_shash *tfm;
+};
+
+/* Some kernels keep the last block outside of the state proper, and export it behind. */
+union cbulk_md5_exported {
+	struct md5_state md5;
+	u8 room[sizeof(struct md5_state) + MD5_HMAC_BLOCK_SIZE + 1];
+};
+
+static inline int cbulk_md5_init(struct cbulk_md5 *md5, char **error)
+{
+	struct crypto_shash *tfm = crypto_alloc_shash("md5", 0, CRYPTO_ALG_ALLOCATES_MEMORY);
+
+	if (IS_ERR(tfm)) {
+		*error = "Error initializing LMK hash";
+		return PTR_ERR(tfm);
+	}
+	md5->tfm = tfm;
+	if (crypto_shash_statesize(tfm) <= sizeof(union cbulk_md5_exported))
+		return 0;
+	*error = "LMK needs another driver of MD5";
+	return -EINVAL;
+}
+
+static inline void cbulk_md5_exit(struct cbulk_md5 *md5)
+{
+	crypto_free_shash(md5->tfm);
+}
+
+static inline int cbulk_md5_whole_blocks(const struct cbulk_md5 *md5, const struct kvec *parts,
+					 unsigned int nr, u8 *hash)
+{
+	SHASH_DESC_ON_STACK(desc, md5->tfm);
+	union cbulk_md5_exported state;
+	unsigned int i;
+	int ret;
+
+	desc->tfm = md5->tfm;
+	ret = crypto_shash_init(desc);
+	for (i = 0; !ret && i < nr; i++)
+		ret = crypto_shash_update(desc, parts[i].iov_base, parts[i].iov_len);
+	if (!ret)
+		ret = crypto_shash_export(desc, &state);
+	for (i = 0; !ret && i < MD5_HASH_WORDS; i++)
+		put_unaligned_le32(state.md5.hash[i], hash + i * sizeof(u32));
+	memzero_explicit(&state, sizeof(state));
+	shash_desc_zero(desc);
+	return ret;
+}
+#endif
+
+/*
+ * Profiles of integrity payloads that nobody but their user looks into. At first only dm-integrity
+ * had them, known by name, and their size had to be the user's to the byte.
+ */
+#ifdef CBULK_HAVE_METADATA_SIZE
+#define cbulk_integrity_size(profile) ((profile)->metadata_size)
+#else
+#define cbulk_integrity_size(profile) ((profile)->tuple_size)
+#endif
+
+#ifdef CBULK_HAVE_CSUM_TYPE
+#define cbulk_integrity_opaque(profile) ((profile)->csum_type == BLK_INTEGRITY_CSUM_NONE)
+#define CBULK_INTEGRITY_EXACT false
+#else
+#define cbulk_integrity_opaque(profile) \
+	(!strcasecmp((profile)->profile->name, "DM-DIF-EXT-TAG"))
+#define CBULK_INTEGRITY_EXACT true
+#endif
+
+/* Later kernels have no pool for payloads: they allocate each. */
+#ifdef CBULK_HAVE_BIOSET_INTEGRITY
+#define cbulk_bioset_integrity_create bioset_integrity_create
+#else
+static inline int cbulk_bioset_integrity_create(struct bio_set *bios, int nr)
+{
+	return 0;
+}
 #endif
 
 #endif /* CBULK_COMPAT_H */

@@ -5,20 +5,13 @@
  * Most ciphers finish a request at once, and then one request serves a whole bio: it is prepared
  * when the conversion starts, and from sector to sector only the place of the data and the IV
  * change. A driver that finishes later keeps its request, and the next sector gets a fresh one.
+ *
+ * How a unit gets from the bio into a request, and what else is done to it, is the matter of the
+ * mapping's way (struct cbulk_way).
  */
 #include <linux/bvec.h>
 #include <linux/mm.h>
 #include "crypt-bulk.h"
-
-/* What submitting one unit came to, when it is not a negative errno */
-enum { UNIT_DONE, UNIT_ASYNC };
-
-static void unit_done_async(cbulk_crypto_done_t *data, int error);
-
-static void *request_iv(const struct cbulk_target *ct, struct cbulk_request *rq)
-{
-	return PTR_ALIGN((void *)rq + ct->iv_start, ct->iv_align + 1);
-}
 
 /* The request that lives in the per-bio data, behind the io. */
 static struct cbulk_request *first_request(struct cbulk_io *io)
@@ -38,20 +31,25 @@ unsigned int cbulk_io_size(const struct cbulk_target *ct)
 		     ARCH_KMALLOC_MINALIGN);
 }
 
+static const struct cbulk_way *choose_way(const struct cbulk_cipher *cipher)
+{
+	const struct cbulk_iv_ops *ops = cipher->iv_ops;
+
+	if (cipher->aead || (ops && (ops->stored || ops->before || ops->after)))
+		return &cbulk_way_unit;
+	return &cbulk_way_run;
+}
+
 /**
- * cbulk_convert_init() - lay out the requests of a mapping
+ * cbulk_convert_init() - choose the way of a mapping and lay out its requests
  * @ct: the mapping, its cipher complete
  *
  * Return: 0 or -ENOMEM.
  */
 int cbulk_convert_init(struct cbulk_target *ct)
 {
-	struct crypto_skcipher *tfm = ct->cipher.tfms[0];
-
-	ct->iv_start = sizeof(struct cbulk_request) + crypto_skcipher_reqsize(tfm);
-	ct->iv_align = crypto_skcipher_alignmask(tfm);
-	ct->request_size = ct->iv_start + ct->iv_align + ct->cipher.iv_size;
-
+	ct->way = choose_way(&ct->cipher);
+	ct->way->layout(ct);
 	return mempool_init_kmalloc_pool(&ct->requests, CBULK_MIN_IOS, ct->request_size);
 }
 
@@ -66,16 +64,8 @@ void cbulk_convert_exit(struct cbulk_target *ct)
 
 static void prepare_request(struct cbulk_io *io, struct cbulk_request *rq)
 {
-	const struct cbulk_target *ct = io->ct;
-
 	rq->io = io;
-	sg_init_table(rq->src, 1);
-	sg_init_table(rq->dst, 1);
-	skcipher_request_set_tfm(&rq->req, ct->cipher.tfms[0]);
-	skcipher_request_set_callback(&rq->req, CRYPTO_TFM_REQ_MAY_BACKLOG,
-				      unit_done_async, rq);
-	skcipher_request_set_crypt(&rq->req, rq->src, io->cv.out ? rq->dst : rq->src,
-				   ct->cipher.unit_size, request_iv(ct, rq));
+	io->ct->way->prepare(io, rq);
 	io->cv.rq = rq;
 }
 
@@ -107,10 +97,12 @@ void cbulk_convert_start(struct cbulk_io *io, struct bio *in, struct bio *out,
 
 	cv->in = in;
 	cv->out = out;
+	cv->encrypt = bio_data_dir(io->base) == WRITE;
 	cv->in_iter = in->bi_iter;
 	if (out)
 		cv->out_iter = out->bi_iter;
 	cv->sector = io->sector + ct->iv_offset;
+	cv->tuple = io->tags;
 	cv->async = 0;
 	atomic_set(&cv->pending, total_units(io) + 1);
 	init_completion(&cv->restart);
@@ -119,71 +111,56 @@ void cbulk_convert_start(struct cbulk_io *io, struct bio *in, struct bio *out,
 	prepare_request(io, first_request(io));
 }
 
-/*
- * Describe a unit that lies in several segments of the input.
- * Return: 0, or -EIO for segments that the queue limits do not allow and no device has to take.
+/**
+ * cbulk_gather_unit() - describe where the next unit of the input lies
+ * @io: the io
+ * @sg: gets the segments, at most CBULK_MAX_SEGMENTS; has been through sg_init_table()
+ *
+ * Return: the number of segments, or -EIO for segments that the queue limits do not allow and no
+ * device has to take.
  */
-static int gather_unit(const struct cbulk_io *io, struct cbulk_request *rq)
+int cbulk_gather_unit(const struct cbulk_io *io, struct scatterlist *sg)
 {
 	const struct cbulk_convert *cv = &io->cv;
 	struct bvec_iter iter = cv->in_iter;
 	unsigned int left = io->ct->cipher.unit_size;
 	unsigned int i;
 
-	sg_init_table(rq->src, CBULK_MAX_SEGMENTS);
 	for (i = 0; left; i++) {
 		struct bio_vec bv = bio_iter_iovec(cv->in, iter);
 		unsigned int len = min(bv.bv_len, left);
 
-		/* So a unit cannot have more segments than rq->src has room for. */
+		/* So a unit cannot have more segments than there is room for. */
 		if (!len || (len & (SECTOR_SIZE - 1))) {
 			DMERR_LIMIT("memory segment of %u bytes: not a multiple of %u", bv.bv_len,
 				    SECTOR_SIZE);
 			return -EIO;
 		}
-		sg_set_page(&rq->src[i], bv.bv_page, len, bv.bv_offset);
+		sg_set_page(&sg[i], bv.bv_page, len, bv.bv_offset);
 		bio_advance_iter_single(cv->in, &iter, len);
 		left -= len;
 	}
-	sg_mark_end(&rq->src[i - 1]);
-	return 0;
+	return i;
 }
 
-/*
- * Give the cipher the unit that rq->src and rq->dst describe. The request is gone afterwards
- * unless the unit was finished at once.
- * Return: UNIT_DONE, UNIT_ASYNC, or a negative errno of the cipher.
+/**
+ * cbulk_convert_submitted() - what has become of the request given to the cipher?
+ * @cv: the conversion, with @cv->rq the request; the driver keeps it if it went asynchronous
+ * @ret: what the cipher returned
+ *
+ * Return: %CBULK_UNIT_DONE, %CBULK_UNIT_ASYNC, or a negative errno of the cipher.
  */
-static int submit_unit(struct cbulk_io *io, struct cbulk_request *rq)
+int cbulk_convert_submitted(struct cbulk_convert *cv, int ret)
 {
-	const struct cbulk_cipher *cipher = &io->ct->cipher;
-	struct cbulk_convert *cv = &io->cv;
-	int ret;
-
-	if (cipher->tfms_count > 1)
-		skcipher_request_set_tfm(&rq->req,
-					 cipher->tfms[cv->sector & (cipher->tfms_count - 1)]);
-	if (cipher->iv_ops) {
-		ret = cipher->iv_ops->generate(cipher, rq->req.iv, cv->sector >> cipher->iv_shift);
-		if (unlikely(ret))
-			return ret;
-	}
-	cv->sector += 1U << cipher->unit_shift;
-
-	if (cv->out)
-		ret = crypto_skcipher_encrypt(&rq->req);
-	else
-		ret = crypto_skcipher_decrypt(&rq->req);
-
 	if (likely(!ret))
-		return UNIT_DONE;
+		return CBULK_UNIT_DONE;
 	if (ret == -EBUSY)
 		cv->backlogged = true;
 	else if (ret != -EINPROGRESS)
 		return ret;
 	cv->rq = NULL;
 	cv->async++;
-	return UNIT_ASYNC;
+	return CBULK_UNIT_ASYNC;
 }
 
 /*
@@ -218,63 +195,6 @@ static bool have_request(struct cbulk_io *io, bool may_sleep)
 	return true;
 }
 
-/* Convert a unit that lies in several segments of the input. */
-static int convert_scattered(struct cbulk_io *io)
-{
-	const unsigned int unit_size = io->ct->cipher.unit_size;
-	struct cbulk_convert *cv = &io->cv;
-	struct cbulk_request *rq = cv->rq;
-	int ret;
-
-	if (cv->out) {
-		struct bio_vec out = bio_iter_iovec(cv->out, cv->out_iter);
-
-		sg_set_page(rq->dst, out.bv_page, unit_size, out.bv_offset);
-		bio_advance_iter_single(cv->out, &cv->out_iter, unit_size);
-	}
-	ret = gather_unit(io, rq);
-	if (ret)
-		return ret;
-	bio_advance_iter(cv->in, &cv->in_iter, unit_size);
-
-	ret = submit_unit(io, rq);
-	if (cv->rq)
-		sg_init_table(rq->src, 1);
-	return ret;
-}
-
-/*
- * Convert the units that lie side by side in one page of the input and, where there is one, of the
- * output, up to the first that the cipher does not finish at once.
- */
-static int convert_run(struct cbulk_io *io)
-{
-	const unsigned int unit_size = io->ct->cipher.unit_size;
-	struct cbulk_convert *cv = &io->cv;
-	struct bio_vec in = bio_iter_iovec(cv->in, cv->in_iter);
-	struct bio_vec out = cv->out ? bio_iter_iovec(cv->out, cv->out_iter) : in;
-	unsigned int len = min(in.bv_len, out.bv_len);
-	struct cbulk_request *rq = cv->rq;
-	unsigned int done = 0;
-	int ret;
-
-	if (unlikely(len < unit_size))
-		return convert_scattered(io);
-
-	do {
-		sg_set_page(rq->src, in.bv_page, unit_size, in.bv_offset + done);
-		if (cv->out)
-			sg_set_page(rq->dst, out.bv_page, unit_size, out.bv_offset + done);
-		ret = submit_unit(io, rq);
-		done += unit_size;
-	} while (ret == UNIT_DONE && len - done >= unit_size);
-
-	bio_advance_iter_single(cv->in, &cv->in_iter, done);
-	if (cv->out)
-		bio_advance_iter_single(cv->out, &cv->out_iter, done);
-	return ret;
-}
-
 /*
  * Nothing is left to submit, or nothing more will be because of an error: drop the submitter's
  * share, which is everything but the units that went asynchronous.
@@ -292,6 +212,15 @@ static enum cbulk_converted finish(struct cbulk_io *io)
 	return CBULK_CONVERTING;
 }
 
+static void note_error(struct cbulk_request *rq, int error)
+{
+	struct cbulk_io *io = rq->io;
+
+	if (error == -EBADMSG && io->ct->way->failed)
+		io->ct->way->failed(rq);
+	WRITE_ONCE(io->error, error == -EBADMSG ? BLK_STS_PROTECTION : BLK_STS_IOERR);
+}
+
 /**
  * cbulk_convert() - put a bio's units through the cipher
  * @io: the io, after cbulk_convert_start()
@@ -300,19 +229,23 @@ static enum cbulk_converted finish(struct cbulk_io *io)
  * Context: softirq when @may_sleep is false, else process context.
  * Return: who owns the io now. After %CBULK_CONVERT_AGAIN, never returned when @may_sleep, call
  * again from process context, with the same io. After %CBULK_CONVERTED, io->error is set if the
- * cipher failed for any unit.
+ * cipher failed for any unit: BLK_STS_PROTECTION if its tag did not match.
  */
 enum cbulk_converted cbulk_convert(struct cbulk_io *io, bool may_sleep)
 {
+	int (*const run)(struct cbulk_io *io) = io->ct->way->run;
 	struct cbulk_convert *cv = &io->cv;
 
 	if (!wait_for_driver(cv, may_sleep))
 		return CBULK_CONVERT_AGAIN;
 	while (cv->in_iter.bi_size) {
+		int ret;
+
 		if (unlikely(!cv->rq) && !have_request(io, may_sleep))
 			return CBULK_CONVERT_AGAIN;
-		if (unlikely(convert_run(io) < 0)) {
-			WRITE_ONCE(io->error, BLK_STS_IOERR);
+		ret = run(io);
+		if (unlikely(ret < 0)) {
+			note_error(cv->rq, ret);
 			break;
 		}
 		if (!wait_for_driver(cv, may_sleep))
@@ -323,8 +256,15 @@ enum cbulk_converted cbulk_convert(struct cbulk_io *io, bool may_sleep)
 	return finish(io);
 }
 
-/* The cipher's callback. May be called in softirq, and before the submitter has returned. */
-static void unit_done_async(cbulk_crypto_done_t *data, int error)
+/**
+ * cbulk_convert_done() - the callback of every request
+ * @data: the struct cbulk_request
+ * @error: 0, or why the cipher failed, or -EINPROGRESS when a request of which it was said that
+ *	the driver's queue is full has got into the queue
+ *
+ * Context: as the driver likes: may be softirq, and before the submitter has returned.
+ */
+void cbulk_convert_done(cbulk_crypto_done_t *data, int error)
 {
 	struct cbulk_request *rq = cbulk_crypto_done_data(data);
 	struct cbulk_io *io = rq->io;
@@ -335,8 +275,10 @@ static void unit_done_async(cbulk_crypto_done_t *data, int error)
 		complete(&cv->restart);
 		return;
 	}
+	if (!error && io->ct->way->finish)
+		error = io->ct->way->finish(rq);
 	if (error)
-		WRITE_ONCE(io->error, BLK_STS_IOERR);
+		note_error(rq, error);
 
 	/* The last to drop the count hands the io on, so nothing of it is touched after that. */
 	free_request(io, rq);

@@ -6,9 +6,13 @@
  *   target.c         the device-mapper target: life of a mapping, map, status
  *   table.c          from a table line to a mapping's settings, and back
  *   read.c, write.c  the two ways of a bio
+ *   recheck.c        the second try of a read that failed its authentication
  *   order.c          the thread that submits writes in order of their sectors
- *   convert.c        a bio's sectors through the cipher
+ *   convert.c        a bio's sectors through the cipher, by one of two ways:
+ *   convert-run.c    the fast one, for ciphers whose IV is a function of the sector's number
+ *   convert-unit.c   the general one: IVs that touch the data, stored IVs, authentication
  *   buffers.c        the pages and bios of writes on their way
+ *   tags.c           what a sector has on the device beside its data
  *   cipher.c, key.c  the cipher of a mapping and its key
  *   iv.c, iv-*.c     the IV of a sector, one file a family
  *
@@ -18,6 +22,7 @@
 #ifndef CBULK_CRYPT_BULK_H
 #define CBULK_CRYPT_BULK_H
 
+#include <crypto/aead.h>
 #include <crypto/skcipher.h>
 #include <linux/bio.h>
 #include <linux/completion.h>
@@ -41,6 +46,9 @@
 
 struct cbulk_cipher;
 struct cbulk_io;
+struct cbulk_iv_elephant;
+struct cbulk_iv_lmk;
+struct cbulk_iv_tcw;
 struct cbulk_target;
 
 /* Settings of a mapping, fixed by its table line (bits of cbulk_target.flags) */
@@ -56,74 +64,143 @@ enum cbulk_flag {
 /**
  * struct cbulk_iv_ops - how the IV of a sector is made
  * @name: as it stands in the table line
+ * @stored: the IV of a write is drawn at random and kept beside the data, where reads find it
+ * @layout: say what of the key is the IV mode's, in cipher->key_parts and key_extra_size; called
+ *	before there is a key. Optional.
  * @ctr: check that the cipher suits, take memory; sets *error where it knows better than "Error
  *	creating IV". Optional.
  * @dtr: free what @ctr took; called after a failed @ctr too. Optional.
  * @set_key: called with the cipher's new key in cipher->key. Optional.
+ * @wipe: forget what @set_key took. Optional.
  * @generate: write cipher->iv_size bytes for the IV sector to iv. May be called in softirq and
  *	must not sleep. iv is aligned as the cipher asks. Returns 0 or a negative errno.
+ * @before: for modes that touch the data: called after @generate with the unit_size bytes that are
+ *	about to go through the cipher, may change them and the IV. As @generate. Optional.
+ * @after: called with the data that came out of the cipher, may change it. As @generate. Optional.
  */
 struct cbulk_iv_ops {
 	const char *name;
+	bool stored;
+	int (*layout)(struct cbulk_cipher *cipher, char **error);
 	int (*ctr)(struct cbulk_cipher *cipher, char **error);
 	void (*dtr)(struct cbulk_cipher *cipher);
 	int (*set_key)(struct cbulk_cipher *cipher);
+	int (*wipe)(struct cbulk_cipher *cipher);
 	int (*generate)(const struct cbulk_cipher *cipher, u8 *iv, u64 iv_sector);
+	int (*before)(const struct cbulk_cipher *cipher, u8 *iv, u64 iv_sector, u8 *data,
+		      bool encrypt);
+	int (*after)(const struct cbulk_cipher *cipher, u64 iv_sector, u8 *data, bool encrypt);
 };
 
 /**
  * struct cbulk_cipher - the cipher of a mapping
  * @spec: the cipher argument of the table line
- * @tfms: one transform for each key
- * @tfms_count: number of keys, a power of two
+ * @tfms: one transform for each key; NULL for an authenticated cipher
+ * @tfms_count: number of keys, a power of two; 1 for an authenticated cipher
+ * @aead: the transform of an authenticated cipher
+ * @authenticated: the table line says integrity:<bytes>:aead
+ * @tag_type: "aead" or "none", as the table line has it; NULL without the integrity option
+ * @used_tag_size: the bytes of that option, 0 without it
+ * @mac_size: authenc(): bytes of the key that are the MAC's
+ * @mac_size_set: the table line gave @mac_size
  * @iv_size: bytes of an IV, 0 for a cipher without
  * @iv_ops: how the IV is made, NULL for a cipher without
  * @benbi_shift: benbi: log2 of cipher blocks in a 512-byte sector
- * @eboiv_tfm: eboiv: synchronous twin of @tfms[0], with the same key
+ * @lmk: lmk: hash and seed
+ * @tcw: tcw: IV seed and whitening
+ * @eboiv_tfm: eboiv, elephant: synchronous twin of @tfms[0], with the same key
+ * @elephant: elephant: AES with the second half of the key
  * @unit_size: bytes that are encrypted with one IV
  * @unit_shift: log2 of 512-byte sectors in a unit
  * @iv_shift: log2 of 512-byte sectors that the IV counts as one
  * @key_size: bytes of @key
+ * @key_parts: keys in @key, those of the IV mode included
+ * @key_extra_size: bytes at the end of @key that are the IV mode's
  * @key: all keys, one after the other; wiped with the mapping
  */
 struct cbulk_cipher {
 	char *spec;
 	struct crypto_skcipher **tfms;
 	unsigned int tfms_count;
+	struct crypto_aead *aead;
+	bool authenticated;
+	char *tag_type;
+	unsigned int used_tag_size;
+	unsigned int mac_size;
+	bool mac_size_set;
 	unsigned int iv_size;
 	const struct cbulk_iv_ops *iv_ops;
 	union {
 		unsigned int benbi_shift;
-		struct crypto_sync_skcipher *eboiv_tfm;
+		struct cbulk_iv_lmk *lmk;
+		struct cbulk_iv_tcw *tcw;
+		struct {
+			struct crypto_sync_skcipher *eboiv_tfm;
+			struct cbulk_iv_elephant *elephant;
+		};
 	};
 	unsigned int unit_size;
 	unsigned int unit_shift;
 	unsigned int iv_shift;
 	unsigned int key_size;
+	unsigned int key_parts;
+	unsigned int key_extra_size;
 	u8 *key;
 };
 
 /**
- * struct cbulk_request - one unit on its way through the cipher
- * @io: the bio it belongs to
- * @src: where the unit lies; also where it goes when it is converted in place
- * @dst: where it goes otherwise
- * @req: the cipher's request; its context and the IV follow in the same memory
+ * struct cbulk_tags - what every unit has on the device beside its data
+ * @tuple_size: bytes that the device keeps for a unit, 0 for a mapping without
+ * @auth_size: bytes of the authentication tag, which come first
+ * @iv_size: bytes of the stored IV, which comes second; the rest is zero
+ * @pool: where the tuples of a bio go when there is no memory
+ * @pool_units: units that an element of @pool can serve
+ */
+struct cbulk_tags {
+	unsigned int tuple_size;
+	unsigned int auth_size;
+	unsigned int iv_size;
+	mempool_t pool;
+	unsigned int pool_units;
+};
+
+/**
+ * struct cbulk_request - what the two ways through the cipher have in common of a request
+ * @io: the bio it belongs to; the request of the way that the mapping takes goes on from here
  */
 struct cbulk_request {
 	struct cbulk_io *io;
-	struct scatterlist src[CBULK_MAX_SEGMENTS];
-	struct scatterlist dst[1];
-	struct skcipher_request req;
+};
+
+/**
+ * struct cbulk_way - a way through the cipher, chosen once for a mapping
+ * @in_place: the data is converted where it is: a write is copied into its buffer first
+ * @layout: set ct->request_size and what else depends on the cipher
+ * @prepare: make a request ready for its first unit
+ * @run: submit the next unit, or as many as finish at once and lie side by side, and advance
+ *	io->cv. Returns as cbulk_convert_submitted(), or a negative errno.
+ * @finish: a unit came back from an asynchronous driver without error. Optional. Context: the
+ *	driver's callback, may be softirq. Returns 0 or a negative errno.
+ * @failed: a unit could not be decrypted because of its tag. Optional. Context: as @finish.
+ */
+struct cbulk_way {
+	bool in_place;
+	void (*layout)(struct cbulk_target *ct);
+	void (*prepare)(struct cbulk_io *io, struct cbulk_request *rq);
+	int (*run)(struct cbulk_io *io);
+	int (*finish)(struct cbulk_request *rq);
+	void (*failed)(struct cbulk_request *rq);
 };
 
 /**
  * struct cbulk_convert - how far the conversion of a bio has come
  * @in: the bio to read from
  * @out: the bio to write to, or NULL to convert @in in place
+ * @encrypt: which direction
  * @in_iter: the next unit in @in; bi_size is what is left to submit
  * @out_iter: the next unit in @out
  * @sector: 512-byte sector of the next unit, iv_offset included; chooses key and IV
+ * @tuple: the next unit's tuple in io->tags
  * @rq: prepared request for the next unit, NULL when the last one went asynchronous
  * @async: units that went asynchronous; only the submitter counts them
  * @pending: units not known to be finished, and one for the submitter
@@ -135,9 +212,11 @@ struct cbulk_request {
 struct cbulk_convert {
 	struct bio *in;
 	struct bio *out;
+	bool encrypt;
 	struct bvec_iter in_iter;
 	struct bvec_iter out_iter;
 	u64 sector;
+	u8 *tuple;
 	struct cbulk_request *rq;
 	unsigned int async;
 	atomic_t pending;
@@ -153,6 +232,10 @@ struct cbulk_convert {
  * @sector: its first sector, relative to the mapping
  * @error: what @base will be completed with
  * @out: write: the bio with the ciphertext
+ * @tags: the tuples of its units, for a mapping that has them
+ * @tags_from_pool: they came from the pool of last resort
+ * @recheck: read: it is tried a second time, because a tag did not match
+ * @rechecked: completed when that try is decrypted
  * @work: to go on in a workqueue
  * @pushed: write: link in the order thread's inbox
  * @sorted: write: link in the order thread's batch
@@ -168,6 +251,10 @@ struct cbulk_io {
 	sector_t sector;
 	blk_status_t error;
 	struct bio *out;
+	u8 *tags;
+	bool tags_from_pool;
+	bool recheck;
+	struct completion *rechecked;
 	struct work_struct work;
 	union {
 		struct llist_node pushed;
@@ -206,8 +293,10 @@ struct cbulk_order {
  * @flags: bits of enum cbulk_flag
  * @cipher: the cipher and its key
  * @buffers: memory of writes
+ * @tags: what units have beside their data
  * @order: ordering of writes
- * @request_size: bytes of a struct cbulk_request with the cipher's context and the IV
+ * @way: how its bios go through the cipher
+ * @request_size: bytes of a request with the cipher's context and the IV
  * @iv_start: bytes from the start of a request to where the IV may begin, before alignment
  * @iv_align: alignment of the IV, less one
  * @requests: further requests for a cipher that works asynchronously
@@ -221,7 +310,9 @@ struct cbulk_target {
 	unsigned long flags;
 	struct cbulk_cipher cipher;
 	struct cbulk_buffers buffers;
+	struct cbulk_tags tags;
 	struct cbulk_order order;
+	const struct cbulk_way *way;
 	unsigned int request_size;
 	unsigned int iv_start;
 	unsigned int iv_align;
@@ -239,6 +330,9 @@ void cbulk_table_print(struct dm_target *ti, char *result, unsigned int maxlen);
 /* read.c */
 void cbulk_read(struct cbulk_io *io);
 
+/* recheck.c */
+void cbulk_recheck_work(struct work_struct *work);
+
 /* write.c */
 void cbulk_write(struct cbulk_io *io);
 
@@ -254,12 +348,29 @@ enum cbulk_converted {
 	CBULK_CONVERT_AGAIN,	/* the io is the caller's, who calls again where it may sleep */
 };
 
+/* What submitting a unit came to, when it is not a negative errno */
+enum cbulk_submitted { CBULK_UNIT_DONE, CBULK_UNIT_ASYNC };
+
 int cbulk_convert_init(struct cbulk_target *ct);
 void cbulk_convert_exit(struct cbulk_target *ct);
 void cbulk_convert_start(struct cbulk_io *io, struct bio *in, struct bio *out,
 			 void (*done)(struct cbulk_io *io));
 enum cbulk_converted cbulk_convert(struct cbulk_io *io, bool may_sleep);
 unsigned int cbulk_io_size(const struct cbulk_target *ct);
+int cbulk_convert_submitted(struct cbulk_convert *cv, int ret);
+void cbulk_convert_done(cbulk_crypto_done_t *data, int error);
+int cbulk_gather_unit(const struct cbulk_io *io, struct scatterlist *sg);
+
+/* convert-run.c, convert-unit.c */
+extern const struct cbulk_way cbulk_way_run;
+extern const struct cbulk_way cbulk_way_unit;
+
+/* tags.c */
+int cbulk_tags_init(struct cbulk_target *ct, char **error);
+void cbulk_tags_exit(struct cbulk_target *ct);
+void cbulk_tags_alloc(struct cbulk_io *io);
+void cbulk_tags_free(struct cbulk_io *io);
+bool cbulk_tags_attach(struct cbulk_io *io, struct bio *bio, gfp_t gfp);
 
 /* buffers.c */
 int cbulk_buffers_init(struct cbulk_buffers *buffers, char **error);
@@ -279,7 +390,14 @@ void cbulk_key_exit(struct cbulk_cipher *cipher);
 /* iv.c */
 int cbulk_iv_find(const char *name, const struct cbulk_iv_ops **ops, char **error);
 
-/* iv-sector.c, iv-eboiv.c */
+/* iv-eboiv.c, for iv-elephant.c too */
+int cbulk_eboiv_ctr(struct cbulk_cipher *cipher, char **error);
+void cbulk_eboiv_dtr(struct cbulk_cipher *cipher);
+int cbulk_eboiv_set_key(struct cbulk_cipher *cipher);
+int cbulk_eboiv_wipe(struct cbulk_cipher *cipher);
+int cbulk_eboiv_generate(const struct cbulk_cipher *cipher, u8 *iv, u64 iv_sector);
+
+/* iv-*.c */
 extern const struct cbulk_iv_ops cbulk_iv_plain_ops;
 extern const struct cbulk_iv_ops cbulk_iv_plain64_ops;
 extern const struct cbulk_iv_ops cbulk_iv_plain64be_ops;
@@ -287,6 +405,23 @@ extern const struct cbulk_iv_ops cbulk_iv_essiv_ops;
 extern const struct cbulk_iv_ops cbulk_iv_benbi_ops;
 extern const struct cbulk_iv_ops cbulk_iv_null_ops;
 extern const struct cbulk_iv_ops cbulk_iv_eboiv_ops;
+extern const struct cbulk_iv_ops cbulk_iv_elephant_ops;
+extern const struct cbulk_iv_ops cbulk_iv_lmk_ops;
+extern const struct cbulk_iv_ops cbulk_iv_random_ops;
+extern const struct cbulk_iv_ops cbulk_iv_tcw_ops;
+
+/**
+ * cbulk_subkey_size() - how long is the key of one transform?
+ * @cipher: the cipher
+ *
+ * Return: bytes, 0 when the IV mode needs more than the whole key.
+ */
+static inline unsigned int cbulk_subkey_size(const struct cbulk_cipher *cipher)
+{
+	if (cipher->key_extra_size > cipher->key_size)
+		return 0;
+	return (cipher->key_size - cipher->key_extra_size) / cipher->tfms_count;
+}
 
 /**
  * cbulk_io_end() - complete the bio that an io belongs to
@@ -298,6 +433,8 @@ static inline void cbulk_io_end(struct cbulk_io *io)
 {
 	struct bio *base = io->base;
 
+	if (unlikely(io->tags))
+		cbulk_tags_free(io);
 	base->bi_status = io->error;
 	bio_endio(base);
 }

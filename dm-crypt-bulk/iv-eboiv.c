@@ -9,11 +9,24 @@
 #include <linux/string.h>
 #include "crypt-bulk.h"
 
-static int eboiv_ctr(struct cbulk_cipher *cipher, char **error)
+/**
+ * cbulk_eboiv_ctr() - make the twin of the cipher that encrypts offsets
+ * @cipher: the cipher
+ * @error: what is wrong with it
+ *
+ * Context: process context, may sleep.
+ * Return: 0 or a negative errno; cbulk_eboiv_dtr() undoes whatever was done.
+ */
+int cbulk_eboiv_ctr(struct cbulk_cipher *cipher, char **error)
 {
-	struct crypto_skcipher *tfm = cipher->tfms[0];
 	struct crypto_sync_skcipher *twin;
+	struct crypto_skcipher *tfm;
 
+	if (cipher->aead) {
+		*error = "AEAD transforms not supported for EBOIV";
+		return -EINVAL;
+	}
+	tfm = cipher->tfms[0];
 	if (crypto_skcipher_blocksize(tfm) != cipher->iv_size ||
 	    cipher->iv_size > MAX_CIPHER_BLOCKSIZE) {
 		*error = "Block size of EBOIV cipher does not match IV size of block cipher";
@@ -34,21 +47,52 @@ static int eboiv_ctr(struct cbulk_cipher *cipher, char **error)
 	return 0;
 }
 
-static void eboiv_dtr(struct cbulk_cipher *cipher)
+/**
+ * cbulk_eboiv_dtr() - free the twin
+ * @cipher: the cipher; may be without a twin
+ */
+void cbulk_eboiv_dtr(struct cbulk_cipher *cipher)
 {
 	if (cipher->eboiv_tfm)
 		crypto_free_sync_skcipher(cipher->eboiv_tfm);
 	cipher->eboiv_tfm = NULL;
 }
 
-static int eboiv_set_key(struct cbulk_cipher *cipher)
+/**
+ * cbulk_eboiv_set_key() - give the twin the key of the first transform
+ * @cipher: the cipher, its key set
+ *
+ * Return: 0 or what the twin says of the key.
+ */
+int cbulk_eboiv_set_key(struct cbulk_cipher *cipher)
 {
 	return crypto_sync_skcipher_setkey(cipher->eboiv_tfm, cipher->key,
-					   cipher->key_size / cipher->tfms_count);
+					   cbulk_subkey_size(cipher));
 }
 
-/* One block of zeros, encrypted under the byte offset as IV: in CBC that is the offset itself. */
-static int eboiv_generate(const struct cbulk_cipher *cipher, u8 *iv, u64 iv_sector)
+/**
+ * cbulk_eboiv_wipe() - make the twin forget its key, by giving it one that nobody knows
+ * @cipher: the cipher; its key has been replaced by random bytes
+ *
+ * Return: 0 or what the twin says of the key.
+ */
+int cbulk_eboiv_wipe(struct cbulk_cipher *cipher)
+{
+	return cbulk_eboiv_set_key(cipher);
+}
+
+/**
+ * cbulk_eboiv_generate() - encrypt the byte offset of a sector
+ * @cipher: the cipher
+ * @iv: gets cipher->iv_size bytes
+ * @iv_sector: what the offset is computed from
+ *
+ * One block of zeros is encrypted under the byte offset as IV: in CBC that is the offset itself.
+ *
+ * Context: any but hard interrupts.
+ * Return: 0 or a negative errno of the cipher.
+ */
+int cbulk_eboiv_generate(const struct cbulk_cipher *cipher, u8 *iv, u64 iv_sector)
 {
 	SYNC_SKCIPHER_REQUEST_ON_STACK(req, cipher->eboiv_tfm);
 	u8 offset[MAX_CIPHER_BLOCKSIZE] __aligned(MAX_CIPHER_BLOCKSIZE) = {};
@@ -70,8 +114,9 @@ static int eboiv_generate(const struct cbulk_cipher *cipher, u8 *iv, u64 iv_sect
 
 const struct cbulk_iv_ops cbulk_iv_eboiv_ops = {
 	.name = "eboiv",
-	.ctr = eboiv_ctr,
-	.dtr = eboiv_dtr,
-	.set_key = eboiv_set_key,
-	.generate = eboiv_generate,
+	.ctr = cbulk_eboiv_ctr,
+	.dtr = cbulk_eboiv_dtr,
+	.set_key = cbulk_eboiv_set_key,
+	.wipe = cbulk_eboiv_wipe,
+	.generate = cbulk_eboiv_generate,
 };

@@ -57,7 +57,8 @@ const struct cbulk_iv_ops cbulk_iv_plain64be_ops = {
 
 static int benbi_ctr(struct cbulk_cipher *cipher, char **error)
 {
-	unsigned int block_size = crypto_skcipher_blocksize(cipher->tfms[0]);
+	unsigned int block_size = cipher->aead ? crypto_aead_blocksize(cipher->aead) :
+						 crypto_skcipher_blocksize(cipher->tfms[0]);
 
 	if (!is_power_of_2(block_size)) {
 		*error = "cypher blocksize is not a power of 2";

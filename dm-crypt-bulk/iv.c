@@ -11,10 +11,11 @@ static const struct cbulk_iv_ops *const iv_modes[] = {
 	&cbulk_iv_benbi_ops,
 	&cbulk_iv_null_ops,
 	&cbulk_iv_eboiv_ops,
+	&cbulk_iv_elephant_ops,
+	&cbulk_iv_lmk_ops,
+	&cbulk_iv_tcw_ops,
+	&cbulk_iv_random_ops,
 };
-
-/* Modes of the stock target that this one does not know yet. */
-static const char *const unsupported_modes[] = { "elephant", "lmk", "random", "tcw" };
 
 /**
  * cbulk_iv_find() - look up an IV mode
@@ -35,7 +36,5 @@ int cbulk_iv_find(const char *name, const struct cbulk_iv_ops **ops, char **erro
 		}
 	}
 	*error = "Invalid IV mode";
-	if (match_string(unsupported_modes, ARRAY_SIZE(unsupported_modes), name) >= 0)
-		*error = "IV mode not supported by crypt-bulk yet, use the crypt target";
 	return -EINVAL;
 }

@@ -18,11 +18,25 @@ static void queue_decrypt(struct cbulk_io *io)
 	queue_work(io->ct->crypt_queue, &io->work);
 }
 
+/*
+ * A tag that does not match may mean that the reader changed his pages while they were being
+ * decrypted: read again, into pages that he does not see, before telling him of it.
+ */
+static void decrypted(struct cbulk_io *io)
+{
+	if (likely(io->error != BLK_STS_PROTECTION)) {
+		cbulk_io_end(io);
+		return;
+	}
+	INIT_WORK(&io->work, cbulk_recheck_work);
+	queue_work(io->ct->io_queue, &io->work);
+}
+
 static void decrypt(struct cbulk_io *io, bool may_sleep)
 {
 	switch (cbulk_convert(io, may_sleep)) {
 	case CBULK_CONVERTED:
-		cbulk_io_end(io);
+		decrypted(io);
 		break;
 	case CBULK_CONVERT_AGAIN:
 		queue_decrypt(io);
@@ -43,7 +57,7 @@ static void read_endio(struct bio *clone)
 		return;
 	}
 
-	cbulk_convert_start(io, io->base, NULL, cbulk_io_end);
+	cbulk_convert_start(io, io->base, NULL, decrypted);
 	/* The crypto API refuses to work with interrupts off. */
 	if (test_bit(CBULK_NO_READ_WORKQUEUE, &io->ct->flags) && !in_hardirq() && !irqs_disabled())
 		decrypt(io, false);
@@ -60,6 +74,10 @@ static bool submit_read(struct cbulk_io *io, gfp_t gfp)
 	clone = bio_alloc_clone(ct->dev->bdev, io->base, gfp, &ct->buffers.bios);
 	if (!clone)
 		return false;
+	if (!cbulk_tags_attach(io, clone, gfp)) {
+		bio_put(clone);
+		return false;
+	}
 	clone->bi_private = io;
 	clone->bi_end_io = read_endio;
 	clone->bi_iter.bi_sector = ct->start + io->sector;

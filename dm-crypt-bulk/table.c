@@ -11,8 +11,12 @@
 #include <linux/ctype.h>
 #include <linux/log2.h>
 #include <linux/moduleparam.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include "crypt-bulk.h"
+
+/* The largest tuple that a table line may ask for, in bytes */
+#define MAX_TAG_SIZE 480
 
 static bool hide_keys = true;
 module_param(hide_keys, bool, 0644);
@@ -53,6 +57,51 @@ static int parse_unit_size(struct dm_target *ti, struct cbulk_cipher *cipher, co
 	return 0;
 }
 
+/* <bytes>:<type> */
+static int parse_integrity(struct dm_target *ti, struct cbulk_cipher *cipher, const char *text)
+{
+	const char *type = strchr(text, ':');
+	char *copy;
+	u64 size;
+	int ret;
+
+	ti->error = "Invalid integrity arguments";
+	if (!type)
+		return -EINVAL;
+	copy = kmemdup_nul(text, type - text, GFP_KERNEL);
+	if (!copy)
+		return -ENOMEM;
+	ret = parse_u64(copy, &size);
+	kfree(copy);
+	if (ret || !size || size > MAX_TAG_SIZE)
+		return -EINVAL;
+
+	type++;
+	if (strcasecmp(type, "aead") && strcasecmp(type, "none")) {
+		ti->error = "Unknown integrity profile";
+		return -EINVAL;
+	}
+	/* As in the stock target: asked for once, it stays when the option comes again. */
+	cipher->authenticated |= !strcasecmp(type, "aead");
+	cipher->used_tag_size = size;
+	kfree(cipher->tag_type);
+	cipher->tag_type = kstrdup(type, GFP_KERNEL);
+	return cipher->tag_type ? 0 : -ENOMEM;
+}
+
+static int parse_mac_size(struct dm_target *ti, struct cbulk_cipher *cipher, const char *text)
+{
+	u64 size;
+
+	if (parse_u64(text, &size) || !size || size > UINT_MAX) {
+		ti->error = "Invalid integrity_key_size argument";
+		return -EINVAL;
+	}
+	cipher->mac_size = size;
+	cipher->mac_size_set = true;
+	return 0;
+}
+
 static int parse_option(struct dm_target *ti, struct cbulk_target *ct, const char *option)
 {
 	size_t prefix, i;
@@ -75,9 +124,14 @@ static int parse_option(struct dm_target *ti, struct cbulk_target *ct, const cha
 	if (prefix)
 		return parse_unit_size(ti, &ct->cipher, option + prefix);
 
+	prefix = str_has_prefix(option, "integrity:");
+	if (prefix)
+		return parse_integrity(ti, &ct->cipher, option + prefix);
+	prefix = str_has_prefix(option, "integrity_key_size:");
+	if (prefix)
+		return parse_mac_size(ti, &ct->cipher, option + prefix);
+
 	ti->error = "Invalid feature arguments";
-	if (str_has_prefix(option, "integrity:") || str_has_prefix(option, "integrity_key_size:"))
-		ti->error = "integrity is not supported by crypt-bulk yet, use the crypt target";
 	return -EINVAL;
 }
 
@@ -167,7 +221,8 @@ static unsigned int print_options(const struct dm_target *ti, const struct cbulk
 {
 	bool sector_size = ct->cipher.unit_size != SECTOR_SIZE;
 	bool large = test_bit(CBULK_IV_LARGE_SECTORS, &ct->flags);
-	unsigned int count = !!ti->num_discard_bios + sector_size + large;
+	unsigned int count = !!ti->num_discard_bios + sector_size + large +
+			     !!ct->cipher.tag_type + ct->cipher.mac_size_set;
 	unsigned int sz = 0, i;
 
 	for (i = 0; i < ARRAY_SIZE(flag_options); i++)
@@ -181,10 +236,14 @@ static unsigned int print_options(const struct dm_target *ti, const struct cbulk
 	for (i = 0; i < ARRAY_SIZE(flag_options); i++)
 		if (test_bit(flag_options[i].flag, &ct->flags))
 			DMEMIT(" %s", flag_options[i].name);
+	if (ct->cipher.tag_type)
+		DMEMIT(" integrity:%u:%s", ct->cipher.used_tag_size, ct->cipher.tag_type);
 	if (sector_size)
 		DMEMIT(" sector_size:%u", ct->cipher.unit_size);
 	if (large)
 		DMEMIT(" iv_large_sectors");
+	if (ct->cipher.mac_size_set)
+		DMEMIT(" integrity_key_size:%u", ct->cipher.mac_size);
 	return sz;
 }
 

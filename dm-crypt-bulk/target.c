@@ -62,6 +62,7 @@ static void target_dtr(struct dm_target *ti)
 	/* First whatever runs: a work item may still be on its way out of a bio it completed. */
 	destroy_queues(ct);
 	cbulk_order_exit(ct);
+	cbulk_tags_exit(ct);
 	cbulk_convert_exit(ct);
 	cbulk_buffers_exit(&ct->buffers);
 	cbulk_cipher_exit(&ct->cipher);
@@ -103,6 +104,9 @@ static int construct(struct dm_target *ti, struct cbulk_target *ct, unsigned int
 	if (ret)
 		return ret;
 	ret = cbulk_table_parse_device(ti, ct, argv + 2);
+	if (ret)
+		return ret;
+	ret = cbulk_tags_init(ct, &ti->error);
 	if (ret)
 		return ret;
 	return start_threads(ti, ct);
@@ -147,8 +151,8 @@ static unsigned int max_request_sectors(const struct cbulk_target *ct, bool writ
 	unsigned int bytes = write ? READ_ONCE(max_write_size) : READ_ONCE(max_read_size);
 
 	bytes = min_not_zero(bytes, CBULK_DEFAULT_MAX_REQUEST);
-	/* A write must fit into one bio of single pages, and into the reserve. */
-	if (write)
+	/* A write, and the second try of a read, must fit into one bio and into the reserve. */
+	if (write || ct->cipher.used_tag_size)
 		bytes = min_t(unsigned int, bytes, BIO_MAX_VECS << PAGE_SHIFT);
 	return max(round_down(bytes, align), align) >> SECTOR_SHIFT;
 }
@@ -183,6 +187,11 @@ static int target_map(struct dm_target *ti, struct bio *bio)
 	io->base = bio;
 	io->sector = sector;
 	io->error = BLK_STS_OK;
+	io->tags = NULL;
+	io->tags_from_pool = false;
+	io->recheck = false;
+	if (ct->tags.tuple_size)
+		cbulk_tags_alloc(io);
 
 	if (write)
 		cbulk_write(io);

@@ -42,7 +42,9 @@ static void encrypt(struct cbulk_io *io)
 	struct cbulk_target *ct = io->ct;
 	struct bio *out = cbulk_buffer_alloc(ct, io->base);
 
-	if (!out) {
+	if (!out || !cbulk_tags_attach(io, out, GFP_NOIO)) {
+		if (out)
+			cbulk_buffer_free(ct, out);
 		io->error = BLK_STS_RESOURCE;
 		cbulk_io_end(io);
 		return;
@@ -52,7 +54,12 @@ static void encrypt(struct cbulk_io *io)
 	out->bi_iter.bi_sector = ct->start + io->sector;
 	io->out = out;
 
-	cbulk_convert_start(io, io->base, out, encrypted_async);
+	if (ct->way->in_place) {
+		bio_copy_data(out, io->base);
+		cbulk_convert_start(io, out, NULL, encrypted_async);
+	} else {
+		cbulk_convert_start(io, io->base, out, encrypted_async);
+	}
 	if (cbulk_convert(io, true) == CBULK_CONVERTED)
 		encrypted(io, true);
 }

@@ -14,14 +14,14 @@
 #define LIST_CHUNK	16
 
 /**
- * struct request - one call of an allocation function
+ * struct page_request - one call of an allocation function
  * @pool: the pool
  * @array: where the pages go, or NULL
  * @list: where they go when @array is NULL
  * @nr: pages wanted
  * @have: pages delivered, or found in @array at the start
  */
-struct request {
+struct page_request {
 	struct mempool_pages_bulk *pool;
 	struct page **array;
 	struct list_head *list;
@@ -29,7 +29,7 @@ struct request {
 	unsigned int have;
 };
 
-static unsigned int missing(const struct request *req)
+static unsigned int missing(const struct page_request *req)
 {
 	return req->nr - req->have;
 }
@@ -43,7 +43,7 @@ static unsigned int count_filled(struct page **array, unsigned int nr)
 	return filled;
 }
 
-static void fill_array_from_allocator(struct request *req, gfp_t gfp)
+static void fill_array_from_allocator(struct page_request *req, gfp_t gfp)
 {
 	if (req->nr == 1) {
 		/* The bulk allocator would come to the same call, the long way round. */
@@ -58,7 +58,7 @@ static void fill_array_from_allocator(struct request *req, gfp_t gfp)
 		req->have = count_filled(req->array, req->nr);
 }
 
-static void fill_list_from_allocator(struct request *req, gfp_t gfp)
+static void fill_list_from_allocator(struct page_request *req, gfp_t gfp)
 {
 	while (missing(req)) {
 		struct page *chunk[LIST_CHUNK] = {};
@@ -75,7 +75,7 @@ static void fill_list_from_allocator(struct request *req, gfp_t gfp)
 }
 
 /* Steps 1 and 3. Return: true when nothing is missing any more. */
-static bool from_allocator(struct request *req, enum mempool_bulk_step step, gfp_t gfp)
+static bool from_allocator(struct page_request *req, enum mempool_bulk_step step, gfp_t gfp)
 {
 	struct mempool_pages_bulk *pool = req->pool;
 	unsigned int before = req->have;
@@ -96,7 +96,7 @@ static bool from_allocator(struct request *req, enum mempool_bulk_step step, gfp
 }
 
 /* Hand pages of the reserve to the caller, as many as he lacks; what is too many stays in @pages */
-static void deliver(struct request *req, enum mempool_bulk_step step, struct list_head *pages)
+static void deliver(struct page_request *req, enum mempool_bulk_step step, struct list_head *pages)
 {
 	unsigned int before = req->have, i = 0;
 
@@ -117,7 +117,7 @@ static void deliver(struct request *req, enum mempool_bulk_step step, struct lis
 }
 
 /* Step 2. Those who queue for the reserve were here first: it is theirs even if it would do now. */
-static bool from_reserve(struct request *req)
+static bool from_reserve(struct page_request *req)
 {
 	struct mempool_pages_bulk *pool = req->pool;
 	unsigned long flags;
@@ -135,7 +135,7 @@ static bool from_reserve(struct request *req)
 	return !missing(req);
 }
 
-static bool refused(const struct request *req)
+static bool refused(const struct page_request *req)
 {
 	if (likely(req->nr <= READ_ONCE(req->pool->min_nr)))
 		return false;
@@ -148,7 +148,7 @@ static bool refused(const struct request *req)
  * Queue for the reserve, behind those who already wait.
  * Return: false when the reserve was made smaller than what the request lacks.
  */
-static bool enqueue(struct request *req, struct mempool_bulk_waiter *waiter)
+static bool enqueue(struct page_request *req, struct mempool_bulk_waiter *waiter)
 {
 	struct mempool_pages_bulk *pool = req->pool;
 	unsigned long flags;
@@ -174,7 +174,7 @@ static bool enqueue(struct request *req, struct mempool_bulk_waiter *waiter)
  * Adjust the claim of a queued request to what it still lacks, or withdraw it when that is
  * nothing. Those behind it may be served then.
  */
-static void update_claim(struct request *req, struct mempool_bulk_waiter *waiter)
+static void update_claim(struct page_request *req, struct mempool_bulk_waiter *waiter)
 {
 	struct mempool_pages_bulk *pool = req->pool;
 	unsigned long flags;
@@ -193,7 +193,7 @@ static void update_claim(struct request *req, struct mempool_bulk_waiter *waiter
  * Step 4. The request keeps its place in the queue while it goes through steps 1 and 3 again, so
  * that going back costs it nothing.
  */
-static bool wait_for_reserve(struct request *req, gfp_t nowait, gfp_t sleeping)
+static bool wait_for_reserve(struct page_request *req, gfp_t nowait, gfp_t sleeping)
 {
 	struct mempool_bulk_waiter waiter;
 
@@ -217,7 +217,7 @@ static bool wait_for_reserve(struct request *req, gfp_t nowait, gfp_t sleeping)
 	return !missing(req);
 }
 
-static bool fill(struct request *req, gfp_t gfp)
+static bool fill(struct page_request *req, gfp_t gfp)
 {
 	const gfp_t sleeping = (gfp & ~__GFP_ZERO) | __GFP_NORETRY | __GFP_NOMEMALLOC |
 			       __GFP_NOWARN;
@@ -258,7 +258,7 @@ static bool fill(struct request *req, gfp_t gfp)
 bool mempool_alloc_pages_bulk_array(struct mempool_pages_bulk *pool, gfp_t gfp,
 				    unsigned int nr_pages, struct page **page_array)
 {
-	struct request req = {
+	struct page_request req = {
 		.pool = pool,
 		.array = page_array,
 		.nr = nr_pages,
@@ -282,7 +282,7 @@ bool mempool_alloc_pages_bulk_array(struct mempool_pages_bulk *pool, gfp_t gfp,
 bool mempool_alloc_pages_bulk_list(struct mempool_pages_bulk *pool, gfp_t gfp,
 				   unsigned int nr_pages, struct list_head *page_list)
 {
-	struct request req = {
+	struct page_request req = {
 		.pool = pool,
 		.list = page_list,
 		.nr = nr_pages,

@@ -120,6 +120,26 @@ STRICTER = [
     # Stock says "Error creating IV".
     ("aes-ctr-eboiv CBC 0 DEV 0",
      "Block size of EBOIV cipher does not match IV size of block cipher"),
+    ("aes-cbc-lmk CBC 0 DEV 0 1 sector_size:1024", "Unsupported sector size for LMK"),
+    ("aes-cbc-tcw XTS 0 DEV 0 1 sector_size:4096", "Unsupported sector size for TCW"),
+    ("blowfish-cbc-tcw " + "00" * 24 + " 0 DEV 0", "Error decoding and setting key"),
+    ("aes-ctr-elephant XTS 0 DEV 0",
+     "Block size of EBOIV cipher does not match IV size of block cipher"),
+    ("capi:adiantum(xchacha12,aes)-lmk " + "00" * 2048 + " 0 DEV 0",
+     "Unsupported IV size for LMK"),
+    ("capi:adiantum(xchacha12,aes)-tcw " + "00" * 80 + " 0 DEV 0", "Unsupported IV size for TCW"),
+    ("capi:gcm(aes)-eboiv CBC 0 DEV 0 1 integrity:28:aead",
+     "AEAD transforms not supported for EBOIV"),
+    # Stock on 6.1 says that there is no memory.
+    ("capi:authenc(hmac(sha256)-random XTS 0 DEV 0 1 integrity:48:aead",
+     "Invalid AEAD cipher spec"),
+    # Stock says nothing, which shows as "Unknown error".
+    ("aes-cbc-elephant " + "00" * 128 + " 0 DEV 0", "Wrong key size for Elephant"),
+    # Stock looks for the type behind the end of the option, and crashes.
+    ("aes-xts-plain64 XTS 0 DEV 0 1 integrity:16", "Invalid integrity arguments"),
+    # Stock writes the key to where there is no memory for it, and crashes.
+    ("capi:gcm(aes)-random CBC 0 DEV 0 2 integrity:28:aead integrity_key_size:16",
+     "Invalid AEAD cipher spec"),
     # Stock encrypts with an IV that nobody set, and cannot read what it wrote.
     ("capi:cbc(aes) CBC 0 DEV 0", "IV mechanism required"),
     ("capi:ctr(aes) CBC 0 DEV 0", "IV mechanism required"),
@@ -129,18 +149,9 @@ STRICTER = [
 
 # What stock can do and crypt-bulk cannot yet.
 UNSUPPORTED = [
-    "aes-cbc-lmk CBC 0 DEV 0", "aes:64-cbc-lmk " + "00" * 1040 + " 0 DEV 0",
-    "aes-cbc-tcw " + "00" * 64 + " 0 DEV 0", "aes-xts-random XTS 0 DEV 0",
-    "aes-cbc-random CBC 0 DEV 0 1 integrity:16:none", "aes-cbc-elephant XTS 0 DEV 0",
-    "capi:cbc(aes)-elephant XTS 0 DEV 0",
     "aes-xts-plain64 :64:logon:dcb:key 0 DEV 0", "aes-xts-plain64 :64:user:dcb:key 0 DEV 0",
     "aes-xts-plain64 :64:encrypted:dcb:key 0 DEV 0", "aes-xts-plain64 :64:trusted:dcb:key 0 DEV 0",
     "aes-xts-plain64 :x 0 DEV 0", "aes-xts-plain64 : 0 DEV 0",
-    "capi:gcm(aes)-random CBC 0 DEV 0 1 integrity:28:aead",
-    "capi:authenc(hmac(sha256),xts(aes))-random " + "00" * 96 + " 0 DEV 0 1 integrity:48:aead",
-    "aes-xts-plain64 XTS 0 DEV 0 1 integrity:16:none",
-    "aes-xts-plain64 XTS 0 DEV 0 1 integrity:0:aead",
-    "aes-xts-plain64 XTS 0 DEV 0 1 integrity_key_size:32",
 ]
 
 # The options in the order in which stock prints them.
@@ -215,6 +226,26 @@ def test_details(test):
                  "capi:cbc(aes)-plain:x CBC 0 DEV 0",
                  "aes-cbc-plain " + CBC.upper() + " 0 DEV 0",
                  "aes-xts-plain64 " + "00" * 32 + " 0 DEV 0",
+                 "aes:64-cbc-lmk " + "00" * 1024 + " 0 DEV 0",
+                 "aes:64-cbc-lmk " + "00" * 1040 + " 0 DEV 0",
+                 "aes:64-cbc-lmk " + "00" * 1041 + " 0 DEV 0",
+                 "aes-cbc-tcw XTS 0 DEV 0", "aes-cbc-tcw CBC 0 DEV 0",
+                 "aes-cbc-elephant XTS 0 DEV 0", "capi:cbc(aes)-elephant CBC 0 DEV 0",
+                 "aes-xts-random XTS 0 DEV 0",
+                 "aes-cbc-random CBC 0 DEV 0 1 integrity:16:none",
+                 "capi:gcm(aes)-random CBC 0 DEV 0 1 integrity:28:aead",
+                 "capi:gcm(aes)-lmk CBC 0 DEV 0 1 integrity:28:aead",
+                 "capi:authenc(hmac(sha256),xts(aes))-random XTS 0 DEV 0 1 integrity:48:aead",
+                 "capi:xts(aes)-random XTS 0 DEV 0 1 integrity:48:aead",
+                 "aes-xts-plain64 XTS 0 DEV 0 1 integrity:48:aead",
+                 "aes-xts-plain64 XTS 0 DEV 0 1 integrity:16:none",
+                 "aes-xts-plain64 XTS 0 DEV 0 1 INTEGRITY:16:NONE",
+                 "aes-xts-plain64 XTS 0 DEV 0 1 integrity:16:NONE",
+                 "aes-xts-plain64 XTS 0 DEV 0 1 integrity:16:",
+                 "aes-xts-plain64 XTS 0 DEV 0 1 integrity:16:nosuch",
+                 "aes-xts-plain64 XTS 0 DEV 0 1 integrity:0:aead",
+                 "aes-xts-plain64 XTS 0 DEV 0 1 integrity:480:none",
+                 "aes-xts-plain64 XTS 0 DEV 0 1 integrity:481:none",
                  "aes-cbc-plain CBC 18446744073709551615 DEV 0",
                  "aes-xts-plain64 XTS 0 DEV 2047"):
         params = fill(line, backing)
