@@ -303,12 +303,15 @@ static int init_from_spec(struct cbulk_cipher *cipher, char *text, char *key, ch
 		*error = "Error decoding and setting key";
 		return ret;
 	}
-	return construct_iv(cipher, error);
+	ret = construct_iv(cipher, error);
+	if (!ret)
+		cbulk_key_settle(cipher);
+	return ret;
 }
 
 /**
  * cbulk_cipher_init() - make the cipher of a mapping ready for use
- * @cipher: zeroed but for the settings that the options of the table line made
+ * @cipher: zeroed but for key_size and the settings that the options of the table line made
  * @text: the cipher argument of the table line
  * @key: its key argument
  * @error: what was wrong with them
@@ -320,11 +323,6 @@ int cbulk_cipher_init(struct cbulk_cipher *cipher, const char *text, char *key, 
 {
 	char *copy;
 	int ret;
-
-	ret = cbulk_key_size(key, error);
-	if (ret < 0)
-		return ret;
-	cipher->key_size = ret;
 
 	*error = "Cannot allocate cipher strings";
 	cipher->key = kzalloc(max_t(size_t, cipher->key_size, 1), GFP_KERNEL);

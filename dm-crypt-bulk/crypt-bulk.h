@@ -5,6 +5,7 @@
  *
  *   target.c         the device-mapper target: life of a mapping, map, status
  *   table.c          from a table line to a mapping's settings, and back
+ *   message.c        messages to a mapping: another key, or none
  *   read.c, write.c  the two ways of a bio
  *   recheck.c        the second try of a read that failed its authentication
  *   order.c          the thread that submits writes in order of their sectors
@@ -14,6 +15,7 @@
  *   buffers.c        the pages and bios of writes on their way
  *   tags.c           what a sector has on the device beside its data
  *   cipher.c, key.c  the cipher of a mapping and its key
+ *   key-keyring.c    keys that the kernel's keyring keeps
  *   iv.c, iv-*.c     the IV of a sector, one file a family
  *
  * Units: a sector_t and what is called "sector" counts 512-byte sectors. An encryption sector
@@ -29,6 +31,7 @@
 #include <linux/device-mapper.h>
 #include <linux/llist.h>
 #include <linux/mempool.h>
+#include <linux/mutex.h>
 #include <linux/scatterlist.h>
 #include <linux/workqueue.h>
 #include "mempool-bulk.h"
@@ -50,6 +53,7 @@ struct cbulk_iv_elephant;
 struct cbulk_iv_lmk;
 struct cbulk_iv_tcw;
 struct cbulk_target;
+struct key;
 
 /* Settings of a mapping, fixed by its table line (bits of cbulk_target.flags) */
 enum cbulk_flag {
@@ -71,7 +75,8 @@ enum cbulk_flag {
  *	creating IV". Optional.
  * @dtr: free what @ctr took; called after a failed @ctr too. Optional.
  * @set_key: called with the cipher's new key in cipher->key. Optional.
- * @wipe: forget what @set_key took. Optional.
+ * @wipe: replace what @set_key took from the key; cipher->key is random then, and wiped after it.
+ *	Called again if the transforms refused that random key. Optional.
  * @generate: write cipher->iv_size bytes for the IV sector to iv. May be called in softirq and
  *	must not sleep. iv is aligned as the cipher asks. Returns 0 or a negative errno.
  * @before: for modes that touch the data: called after @generate with the unit_size bytes that are
@@ -116,7 +121,12 @@ struct cbulk_iv_ops {
  * @key_size: bytes of @key
  * @key_parts: keys in @key, those of the IV mode included
  * @key_extra_size: bytes at the end of @key that are the IV mode's
- * @key: all keys, one after the other; wiped with the mapping
+ * @key: all keys, one after the other; zeros if they are in the keyring or have been wiped
+ * @key_name: "<type>:<description>" of a key in the kernel's keyring, or NULL
+ * @key_valid: the transforms have the mapping's key; without it no I/O is done
+ *
+ * From @key on, changed by messages and protected by cbulk_target.key_lock; @key_valid is also
+ * read without it.
  */
 struct cbulk_cipher {
 	char *spec;
@@ -146,6 +156,20 @@ struct cbulk_cipher {
 	unsigned int key_parts;
 	unsigned int key_extra_size;
 	u8 *key;
+	char *key_name;
+	bool key_valid;
+};
+
+/**
+ * struct cbulk_key_source - the key that the argument of a table line or message stands for
+ * @text: the argument
+ * @key: the key in the kernel's keyring, or NULL if @text is the key in hexadecimal digits
+ * @name: "<type>:<description>" of @key
+ */
+struct cbulk_key_source {
+	const char *text;
+	struct key *key;
+	char *name;
 };
 
 /**
@@ -292,6 +316,9 @@ struct cbulk_order {
  * @iv_offset: added to the sector that keys and IVs are computed from
  * @flags: bits of enum cbulk_flag
  * @cipher: the cipher and its key
+ * @key_lock: orders whatever changes or prints the key, and @suspended. Nothing under it may wait
+ *	for the mapping's I/O: a resume takes it.
+ * @suspended: device-mapper holds back I/O, and none is under way
  * @buffers: memory of writes
  * @tags: what units have beside their data
  * @order: ordering of writes
@@ -309,6 +336,8 @@ struct cbulk_target {
 	u64 iv_offset;
 	unsigned long flags;
 	struct cbulk_cipher cipher;
+	struct mutex key_lock; /* the key's part of @cipher, and @suspended */
+	bool suspended;
 	struct cbulk_buffers buffers;
 	struct cbulk_tags tags;
 	struct cbulk_order order;
@@ -326,6 +355,9 @@ int cbulk_table_parse_options(struct dm_target *ti, struct cbulk_target *ct, uns
 			      char **argv);
 int cbulk_table_parse_device(struct dm_target *ti, struct cbulk_target *ct, char **argv);
 void cbulk_table_print(struct dm_target *ti, char *result, unsigned int maxlen);
+
+/* message.c */
+int cbulk_message(struct cbulk_target *ct, unsigned int argc, char **argv);
 
 /* read.c */
 void cbulk_read(struct cbulk_io *io);
@@ -383,9 +415,35 @@ int cbulk_cipher_init(struct cbulk_cipher *cipher, const char *spec, char *key, 
 void cbulk_cipher_exit(struct cbulk_cipher *cipher);
 
 /* key.c */
-int cbulk_key_size(const char *key, char **error);
-int cbulk_key_set(struct cbulk_cipher *cipher, const char *key);
+int cbulk_key_size(const char *text, char **error);
+int cbulk_key_set(struct cbulk_cipher *cipher, const char *text);
+void cbulk_key_settle(struct cbulk_cipher *cipher);
+int cbulk_key_source_init(struct cbulk_key_source *source, const char *text, unsigned int size);
+void cbulk_key_source_exit(struct cbulk_key_source *source);
+int cbulk_key_replace(struct cbulk_cipher *cipher, struct cbulk_key_source *source);
+int cbulk_key_wipe(struct cbulk_cipher *cipher);
 void cbulk_key_exit(struct cbulk_cipher *cipher);
+
+/* key-keyring.c */
+#ifdef CONFIG_KEYS
+int cbulk_keyring_find(const char *name, struct key **key);
+int cbulk_keyring_read(struct key *key, u8 *to, unsigned int size);
+void cbulk_keyring_put(struct key *key);
+#else
+static inline int cbulk_keyring_find(const char *name, struct key **key)
+{
+	return -EINVAL;
+}
+
+static inline int cbulk_keyring_read(struct key *key, u8 *to, unsigned int size)
+{
+	return -EINVAL;
+}
+
+static inline void cbulk_keyring_put(struct key *key)
+{
+}
+#endif
 
 /* iv.c */
 int cbulk_iv_find(const char *name, const struct cbulk_iv_ops **ops, char **error);
@@ -394,7 +452,6 @@ int cbulk_iv_find(const char *name, const struct cbulk_iv_ops **ops, char **erro
 int cbulk_eboiv_ctr(struct cbulk_cipher *cipher, char **error);
 void cbulk_eboiv_dtr(struct cbulk_cipher *cipher);
 int cbulk_eboiv_set_key(struct cbulk_cipher *cipher);
-int cbulk_eboiv_wipe(struct cbulk_cipher *cipher);
 int cbulk_eboiv_generate(const struct cbulk_cipher *cipher, u8 *iv, u64 iv_sector);
 
 /* iv-*.c */

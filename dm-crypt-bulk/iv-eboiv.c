@@ -71,17 +71,6 @@ int cbulk_eboiv_set_key(struct cbulk_cipher *cipher)
 }
 
 /**
- * cbulk_eboiv_wipe() - make the twin forget its key, by giving it one that nobody knows
- * @cipher: the cipher; its key has been replaced by random bytes
- *
- * Return: 0 or what the twin says of the key.
- */
-int cbulk_eboiv_wipe(struct cbulk_cipher *cipher)
-{
-	return cbulk_eboiv_set_key(cipher);
-}
-
-/**
  * cbulk_eboiv_generate() - encrypt the byte offset of a sector
  * @cipher: the cipher
  * @iv: gets cipher->iv_size bytes
@@ -117,6 +106,6 @@ const struct cbulk_iv_ops cbulk_iv_eboiv_ops = {
 	.ctr = cbulk_eboiv_ctr,
 	.dtr = cbulk_eboiv_dtr,
 	.set_key = cbulk_eboiv_set_key,
-	.wipe = cbulk_eboiv_wipe,
+	.wipe = cbulk_eboiv_set_key,
 	.generate = cbulk_eboiv_generate,
 };

@@ -98,12 +98,6 @@ static int elephant_set_key(struct cbulk_cipher *cipher)
 	return cbulk_aes_set_key(&cipher->elephant->aes, key, cipher->key_extra_size);
 }
 
-static int elephant_wipe(struct cbulk_cipher *cipher)
-{
-	memzero_explicit(cipher->elephant, sizeof(*cipher->elephant));
-	return cbulk_eboiv_wipe(cipher);
-}
-
 /* The sector key is the byte offset encrypted, and again with a bit set in its last byte. */
 static void add_sector_key(const struct cbulk_cipher *cipher, u64 iv_sector, u8 *data)
 {
@@ -145,7 +139,7 @@ const struct cbulk_iv_ops cbulk_iv_elephant_ops = {
 	.ctr = elephant_ctr,
 	.dtr = elephant_dtr,
 	.set_key = elephant_set_key,
-	.wipe = elephant_wipe,
+	.wipe = elephant_set_key,
 	.generate = cbulk_eboiv_generate,
 	.before = elephant_before,
 	.after = elephant_after,

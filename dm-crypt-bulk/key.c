@@ -1,25 +1,63 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The key of a mapping: from the table line into the cipher, and wiped from memory. */
+/* The key of a mapping: from a table line or message into the cipher, and wiped from memory. */
 #include <crypto/authenc.h>
+#include <linux/ctype.h>
+#include <linux/random.h>
 #include <linux/rtnetlink.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include "crypt-bulk.h"
 
+/* How often a key that is to displace another is drawn anew when the cipher refuses it. */
+#define WIPE_TRIES 4
+
+/* The size in ":<size>:<type>:<description>", without the first colon; a size that fits. */
+static int parse_keyring_size(const char *text)
+{
+	const char *end = strchr(text, ':');
+	char digits[24];
+	int size;
+
+	if (!IS_ENABLED(CONFIG_KEYS) || !end || end - text >= sizeof(digits) || !isdigit(*text))
+		return -EINVAL;
+	memcpy(digits, text, end - text);
+	digits[end - text] = '\0';
+	return kstrtoint(digits, 10, &size) ? -EINVAL : size;
+}
+
 /**
- * cbulk_key_size() - how long is the key of a table line?
- * @key: the key argument: hexadecimal digits, or "-" for a cipher that takes no key
+ * cbulk_key_size() - how long is the key of a table line or message?
+ * @text: the key argument: hexadecimal digits, ":<size>:<type>:<description>" of a key in the
+ *	kernel's keyring, or "-" for a cipher that takes no key
  * @error: what was wrong with it
  *
- * Return: bytes, 0 for no key, or -EINVAL.
+ * Whether there is such a key is not looked at.
+ *
+ * Return: bytes, 0 for no key, -EINVAL for a size that is none, -ENOMEM for one that nothing in
+ * the kernel could hold.
  */
-int cbulk_key_size(const char *key, char **error)
+int cbulk_key_size(const char *text, char **error)
 {
-	if (*key == ':') {
-		*error = "Keyring keys are not supported by crypt-bulk yet, use the crypt target";
-		return -EINVAL;
+	size_t size;
+
+	if (*text == ':') {
+		int ret = parse_keyring_size(text + 1);
+
+		if (ret < 0) {
+			*error = "Cannot parse key size";
+			return ret;
+		}
+		size = ret;
+	} else {
+		size = strlen(text) / 2;
 	}
-	return strlen(key) / 2;
+
+	/* Nothing but the line says that there are so many bytes: kmalloc() would warn. */
+	if (size > KMALLOC_MAX_SIZE) {
+		*error = "Cannot allocate encryption context";
+		return -ENOMEM;
+	}
+	return size;
 }
 
 /* authenc() takes both keys in one, in the form that crypto/authenc.h describes. */
@@ -73,21 +111,180 @@ static int set_tfm_keys(struct cbulk_cipher *cipher)
 	return 0;
 }
 
+/* The name of a key is printed in the table line, in which spaces separate arguments. */
+static int check_name(const char *name)
+{
+	for (; *name; name++) {
+		if (isspace(*name)) {
+			DMERR("whitespace chars not allowed in key string");
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 /**
- * cbulk_key_set() - give the cipher its key
+ * cbulk_key_source_init() - find the key that an argument stands for
+ * @source: gets it; @text belongs to the caller and has to outlive it
+ * @text: the key argument
+ * @size: what cbulk_key_size() said of it
+ *
+ * Context: process context, may sleep; may wait for a key that somebody is about to make.
+ * Return: 0 or a negative errno; cbulk_key_source_exit() undoes it only after 0.
+ */
+int cbulk_key_source_init(struct cbulk_key_source *source, const char *text, unsigned int size)
+{
+	int ret = 0;
+
+	/* A size of 0 means that there is no key, which is written in one way only. */
+	if (!size && strcmp(text, "-"))
+		return -EINVAL;
+
+	*source = (struct cbulk_key_source){ .text = text };
+	if (*text == ':') {
+		/* Its size has been parsed, so there is a second colon. */
+		source->name = kstrdup(strchr(text + 1, ':') + 1, GFP_KERNEL);
+		if (!source->name)
+			return -ENOMEM;
+		ret = check_name(source->name);
+		if (!ret)
+			ret = cbulk_keyring_find(source->name, &source->key);
+	}
+	if (ret)
+		cbulk_key_source_exit(source);
+	return ret;
+}
+
+/**
+ * cbulk_key_source_exit() - let go of a key that was found
+ * @source: the key
+ */
+void cbulk_key_source_exit(struct cbulk_key_source *source)
+{
+	if (source->key)
+		cbulk_keyring_put(source->key);
+	kfree(source->name);
+}
+
+/*
+ * The key into cipher->key and into the transforms. A key in the keyring that does not suit leaves
+ * the present one in use; from there on, a failure leaves the cipher without a key.
+ */
+static int load_key(struct cbulk_cipher *cipher, struct cbulk_key_source *source)
+{
+	int ret;
+
+	if (source->key) {
+		ret = cbulk_keyring_read(source->key, cipher->key, cipher->key_size);
+		if (ret)
+			return ret;
+	}
+
+	WRITE_ONCE(cipher->key_valid, false);
+	if (!source->key && hex2bin(cipher->key, source->text, cipher->key_size))
+		ret = -EINVAL;
+	else
+		ret = set_tfm_keys(cipher);
+	if (!ret || !source->key)
+		swap(cipher->key_name, source->name);
+	return ret;
+}
+
+/**
+ * cbulk_key_set() - give a new cipher its key
  * @cipher: the cipher, with its transforms and room for the key
- * @key: the key argument of the table line, of which cbulk_key_size() told the size
+ * @text: the key argument of the table line, of which cbulk_key_size() told the size
+ *
+ * The IV mode has still to be given the key, and cbulk_key_settle() to be called.
  *
  * Context: process context, may sleep; no I/O may be under way.
- * Return: 0, -EINVAL for anything that is no key, or what the cipher says of it.
+ * Return: 0, -EINVAL for anything that is no key, or what the keyring or the cipher says of it.
  */
-int cbulk_key_set(struct cbulk_cipher *cipher, const char *key)
+int cbulk_key_set(struct cbulk_cipher *cipher, const char *text)
 {
-	if (!cipher->key_size && strcmp(key, "-"))
-		return -EINVAL;
-	if (hex2bin(cipher->key, key, cipher->key_size))
-		return -EINVAL;
-	return set_tfm_keys(cipher);
+	struct cbulk_key_source source;
+	int ret;
+
+	ret = cbulk_key_source_init(&source, text, cipher->key_size);
+	if (ret)
+		return ret;
+	ret = load_key(cipher, &source);
+	cbulk_key_source_exit(&source);
+	if (ret && !strcmp(text, "-"))
+		DMERR("the key is missing; while %s is Y, - is printed in its place",
+		      "/sys/module/dm_crypt_bulk/parameters/hide_keys");
+	return ret;
+}
+
+/**
+ * cbulk_key_settle() - the cipher and its IV mode have taken the key
+ * @cipher: the cipher, which may be used from now on
+ */
+void cbulk_key_settle(struct cbulk_cipher *cipher)
+{
+	/* A key that the keyring keeps needs no second copy to print it from. */
+	if (cipher->key_name)
+		memzero_explicit(cipher->key, cipher->key_size);
+	WRITE_ONCE(cipher->key_valid, true);
+}
+
+/**
+ * cbulk_key_replace() - give a cipher another key
+ * @cipher: the cipher of a mapping
+ * @source: the key, of the same size
+ *
+ * If the cipher refuses the key, or its digits are none, it is left without one. A key in the
+ * keyring that was revoked or has another size changes nothing.
+ *
+ * Context: process context, may sleep, under key_lock; no I/O may be under way.
+ * Return: 0, -EINVAL for anything that is no key, or what the keyring or the cipher says of it.
+ */
+int cbulk_key_replace(struct cbulk_cipher *cipher, struct cbulk_key_source *source)
+{
+	const struct cbulk_iv_ops *ops = cipher->iv_ops;
+	int ret;
+
+	ret = load_key(cipher, source);
+	if (!ret && ops && ops->set_key)
+		ret = ops->set_key(cipher);
+	if (!ret)
+		cbulk_key_settle(cipher);
+	else if (!cipher->key_valid)
+		memzero_explicit(cipher->key, cipher->key_size);
+	return ret;
+}
+
+/**
+ * cbulk_key_wipe() - take the key from a cipher
+ * @cipher: the cipher of a mapping
+ *
+ * A transform cannot be told to forget its key. It gets a random one that nobody knows.
+ *
+ * Context: process context, may sleep, under key_lock; no I/O may be under way.
+ * Return: 0, or what the cipher or the IV mode says of the last of several random keys.
+ */
+int cbulk_key_wipe(struct cbulk_cipher *cipher)
+{
+	const struct cbulk_iv_ops *ops = cipher->iv_ops;
+	int tries = WIPE_TRIES, ret;
+
+	WRITE_ONCE(cipher->key_valid, false);
+	kfree(cipher->key_name);
+	cipher->key_name = NULL;
+
+	/* A weak key is refused, and would leave the old one in place: there are few of them. */
+	do {
+		int iv_ret = 0;
+
+		get_random_bytes(cipher->key, cipher->key_size);
+		ret = set_tfm_keys(cipher);
+		if (ops && ops->wipe)
+			iv_ret = ops->wipe(cipher);
+		ret = ret ?: iv_ret;
+	} while (ret && --tries);
+
+	memzero_explicit(cipher->key, cipher->key_size);
+	return ret;
 }
 
 /**
@@ -98,4 +295,7 @@ void cbulk_key_exit(struct cbulk_cipher *cipher)
 {
 	kfree_sensitive(cipher->key);
 	cipher->key = NULL;
+	kfree(cipher->key_name);
+	cipher->key_name = NULL;
+	cipher->key_valid = false;
 }

@@ -202,11 +202,15 @@ int cbulk_table_parse_device(struct dm_target *ti, struct cbulk_target *ct, char
 	return 0;
 }
 
-/* A key appears in a table line only if the administrator asked for it. */
+/* The bytes of a key appear in a table line only if the administrator asked for them. */
 static unsigned int print_key(const struct cbulk_cipher *cipher, char *result, unsigned int maxlen)
 {
 	unsigned int sz = 0, i;
 
+	if (cipher->key_name) {
+		DMEMIT(":%u:%s", cipher->key_size, cipher->key_name);
+		return sz;
+	}
 	if (!cipher->key_size || READ_ONCE(hide_keys)) {
 		DMEMIT("-");
 		return sz;
@@ -257,11 +261,13 @@ static unsigned int print_options(const struct dm_target *ti, const struct cbulk
  */
 void cbulk_table_print(struct dm_target *ti, char *result, unsigned int maxlen)
 {
-	const struct cbulk_target *ct = ti->private;
+	struct cbulk_target *ct = ti->private;
 	unsigned int sz = 0;
 
 	DMEMIT("%s ", ct->cipher.spec);
+	mutex_lock(&ct->key_lock);
 	sz += print_key(&ct->cipher, result + sz, maxlen - sz);
+	mutex_unlock(&ct->key_lock);
 	DMEMIT(" %llu %s %llu", ct->iv_offset, ct->dev->name, (unsigned long long)ct->start);
 	sz += print_options(ti, ct, result + sz, maxlen - sz);
 }

@@ -89,6 +89,11 @@ static int construct(struct dm_target *ti, struct cbulk_target *ct, unsigned int
 {
 	int ret;
 
+	ret = cbulk_key_size(argv[1], &ti->error);
+	if (ret < 0)
+		return ret;
+	ct->cipher.key_size = ret;
+
 	ret = cbulk_table_parse_options(ti, ct, argc - 5, argv + 5);
 	if (ret)
 		return ret;
@@ -128,6 +133,7 @@ static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		ret = -ENOMEM;
 	} else {
 		ti->private = ct;
+		mutex_init(&ct->key_lock);
 		ret = construct(ti, ct, argc, argv);
 	}
 	/* The key has been taken over, or is not wanted: no copy stays in the argument. */
@@ -177,6 +183,10 @@ static int target_map(struct dm_target *ti, struct bio *bio)
 	if (unlikely(bio_sectors(bio) > max_sectors))
 		dm_accept_partial_bio(bio, max_sectors);
 
+	/* A message that wiped the key just before this resume, too late to stop it. */
+	if (unlikely(!READ_ONCE(ct->cipher.key_valid)))
+		return DM_MAPIO_KILL;
+
 	/* The queue limits ask for whole units; who ignores them gets an error. */
 	if (unlikely((bio->bi_iter.bi_sector & ((1U << ct->cipher.unit_shift) - 1)) ||
 		     (bio->bi_iter.bi_size & (ct->cipher.unit_size - 1))))
@@ -208,6 +218,45 @@ static void target_status(struct dm_target *ti, status_type_t type, unsigned int
 		cbulk_table_print(ti, result, maxlen);
 }
 
+static void target_postsuspend(struct dm_target *ti)
+{
+	struct cbulk_target *ct = ti->private;
+
+	mutex_lock(&ct->key_lock);
+	WRITE_ONCE(ct->suspended, true);
+	mutex_unlock(&ct->key_lock);
+}
+
+static int target_preresume(struct dm_target *ti)
+{
+	struct cbulk_target *ct = ti->private;
+	bool valid;
+
+	mutex_lock(&ct->key_lock);
+	valid = ct->cipher.key_valid;
+	mutex_unlock(&ct->key_lock);
+	if (valid)
+		return 0;
+	DMERR("aborting resume - crypt key is not set.");
+	return -EAGAIN;
+}
+
+/* Comes before I/O: a message that changes the key has ended then, or finds that it may not. */
+static void target_resume(struct dm_target *ti)
+{
+	struct cbulk_target *ct = ti->private;
+
+	mutex_lock(&ct->key_lock);
+	WRITE_ONCE(ct->suspended, false);
+	mutex_unlock(&ct->key_lock);
+}
+
+static int target_message(struct dm_target *ti, unsigned int argc, char **argv, char *result,
+			  unsigned int maxlen)
+{
+	return cbulk_message(ti->private, argc, argv);
+}
+
 static int target_iterate_devices(struct dm_target *ti, iterate_devices_callout_fn fn, void *data)
 {
 	struct cbulk_target *ct = ti->private;
@@ -235,6 +284,10 @@ static struct target_type crypt_bulk_target = {
 	.dtr = target_dtr,
 	.map = target_map,
 	.status = target_status,
+	.postsuspend = target_postsuspend,
+	.preresume = target_preresume,
+	.resume = target_resume,
+	.message = target_message,
 	.iterate_devices = target_iterate_devices,
 	.io_hints = target_io_hints,
 };

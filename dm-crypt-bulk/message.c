@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Messages to a mapping.
+ *
+ *   key set <key>	another key, of the same size
+ *   key wipe		no key
+ *
+ * Both only while the mapping is suspended, when device-mapper holds back its I/O; it can be
+ * resumed when it has a key again. Device-mapper does not order messages with a resume, nor with
+ * each other: key_lock does.
+ */
+#include <linux/sched/mm.h>
+#include <linux/string.h>
+#include "crypt-bulk.h"
+
+static int refuse_running(void)
+{
+	DMWARN("not suspended during key manipulation.");
+	return -EINVAL;
+}
+
+/* Another key, or none if source is NULL. */
+static int change_key(struct cbulk_target *ct, struct cbulk_key_source *source)
+{
+	unsigned int noio;
+	int ret;
+
+	mutex_lock(&ct->key_lock);
+	/* Reclaim that wrote to this very mapping would wait for its resume, which waits for us. */
+	noio = memalloc_noio_save();
+	if (!ct->suspended)
+		ret = refuse_running();
+	else if (source)
+		ret = cbulk_key_replace(&ct->cipher, source);
+	else
+		ret = cbulk_key_wipe(&ct->cipher);
+	memalloc_noio_restore(noio);
+	mutex_unlock(&ct->key_lock);
+	return ret;
+}
+
+static int set_key(struct cbulk_target *ct, const char *text)
+{
+	struct cbulk_key_source source;
+	char *error;
+	int ret;
+
+	ret = cbulk_key_size(text, &error);
+	if (ret < 0 || ret != ct->cipher.key_size)
+		return -EINVAL;
+
+	/* Not under the lock: it may wait for others. */
+	ret = cbulk_key_source_init(&source, text, ret);
+	if (ret)
+		return ret;
+	ret = change_key(ct, &source);
+	cbulk_key_source_exit(&source);
+	return ret;
+}
+
+static int dispatch(struct cbulk_target *ct, unsigned int argc, char **argv)
+{
+	if (argc >= 2 && !strcasecmp(argv[0], "key")) {
+		if (!READ_ONCE(ct->suspended))
+			return refuse_running();
+		if (argc == 3 && !strcasecmp(argv[1], "set"))
+			return set_key(ct, argv[2]);
+		if (argc == 2 && !strcasecmp(argv[1], "wipe"))
+			return change_key(ct, NULL);
+	}
+	DMWARN("unrecognised message received.");
+	return -EINVAL;
+}
+
+/**
+ * cbulk_message() - act on a message
+ * @ct: the mapping
+ * @argc: number of words
+ * @argv: the words; wiped, as any of them may be a key
+ *
+ * Context: process context, may sleep. The table is live, and may be resumed at any time.
+ * Return: 0 or a negative errno.
+ */
+int cbulk_message(struct cbulk_target *ct, unsigned int argc, char **argv)
+{
+	int ret = dispatch(ct, argc, argv);
+	unsigned int i;
+
+	for (i = 0; i < argc; i++)
+		memzero_explicit(argv[i], strlen(argv[i]));
+	return ret;
+}
