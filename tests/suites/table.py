@@ -14,12 +14,11 @@ import dm
 import kernel
 import tap
 
-EINVAL, ENOENT, ENOMEM = errno.EINVAL, errno.ENOENT, errno.ENOMEM
+EINVAL, ENOENT, ENOKEY, ENOMEM = errno.EINVAL, errno.ENOENT, errno.ENOKEY, errno.ENOMEM
 SECTORS = 64
 LONG = "x" * 130
 XTS = cases.key(64)
 CBC = cases.key(32)
-NO_SUPPORT = "not supported by crypt-bulk yet"
 
 # (line, errno, text).  DEV stands for the device, XTS and CBC for keys.  Stock must agree with
 # every one of them.
@@ -65,6 +64,10 @@ BAD = [
     ("cipher_null-ecb " + "00" * 16 + " 0 DEV 0", EINVAL, "Error decoding and setting key"),
     ("cipher_null-ecb x 0 DEV 0", EINVAL, "Error decoding and setting key"),
     ("aes-cbc-plain x 0 DEV 0", EINVAL, "Error decoding and setting key"),
+    ("aes-xts-plain64 : 0 DEV 0", EINVAL, "Cannot parse key size"),
+    ("aes-xts-plain64 :64 0 DEV 0", EINVAL, "Cannot parse key size"),
+    ("aes-xts-plain64 :64: 0 DEV 0", EINVAL, "Error decoding and setting key"),
+    ("aes-xts-plain64 :64:user:dcb:nosuch 0 DEV 0", ENOKEY, "Error decoding and setting key"),
     # The place.
     ("aes-xts-plain64 XTS x DEV 0", EINVAL, "Invalid iv_offset sector"),
     ("aes-xts-plain64 XTS -1 DEV 0", EINVAL, "Invalid iv_offset sector"),
@@ -101,6 +104,7 @@ BAD = [
      "Invalid feature value for sector_size"),
     # Several faults: which one is named depends on the order of parsing.
     ("nosuch-cbc-plain CBC 0 DEV 0 1 nosuch", EINVAL, "Invalid feature arguments"),
+    ("nosuch-cbc-plain :x 0 DEV 0 1 nosuch", EINVAL, "Cannot parse key size"),
     ("aes-cbc-nosuch zz x DEV x", EINVAL, "Invalid IV mode"),
     ("aes-cbc-plain zz x DEV x", EINVAL, "Error decoding and setting key"),
     ("aes-cbc-plain CBC x /dev/nosuch x", EINVAL, "Invalid iv_offset sector"),
@@ -145,13 +149,6 @@ STRICTER = [
     ("capi:ctr(aes) CBC 0 DEV 0", "IV mechanism required"),
     # Stock allocates whatever number of ciphers the line names, and fails at the key.
     ("aes:65536-cbc-plain CBC 0 DEV 0", "Bad cipher key count specification"),
-]
-
-# What stock can do and crypt-bulk cannot yet.
-UNSUPPORTED = [
-    "aes-xts-plain64 :64:logon:dcb:key 0 DEV 0", "aes-xts-plain64 :64:user:dcb:key 0 DEV 0",
-    "aes-xts-plain64 :64:encrypted:dcb:key 0 DEV 0", "aes-xts-plain64 :64:trusted:dcb:key 0 DEV 0",
-    "aes-xts-plain64 :x 0 DEV 0", "aes-xts-plain64 : 0 DEV 0",
 ]
 
 # The options in the order in which stock prints them.
@@ -255,34 +252,6 @@ def test_details(test):
         if not stock.errno and not bulk.errno and "2047" not in line:
             with dm.crypt(params, SECTORS, dm.STOCK) as one, dm.crypt(params, SECTORS) as other:
                 test.equal(other.line(), one.line(), f"printed for {line}")
-
-
-@tap.test("what crypt-bulk cannot do yet is refused in words that say so")
-def test_unsupported(test):
-    if dm.TARGET == dm.STOCK:
-        raise tap.Skip("stock is under test")
-    backing = test.enter(blockdev.NullBlk(1))
-    log = test.enter(kernel.Log())
-    for line in UNSUPPORTED:
-        bulk = cases.judge(fill(line, backing), SECTORS, dm.TARGET, log)
-        test.equal(bulk.errno, EINVAL, line)
-        test.check(NO_SUPPORT in (bulk.text or ""), f"text for {line}: {bulk.text!r}")
-
-
-@tap.test("messages are refused")
-def test_messages(test):
-    if dm.TARGET == dm.STOCK:
-        raise tap.Skip("stock is under test")
-    backing = test.enter(blockdev.NullBlk(1))
-    mapping = test.enter(dm.crypt(fill("aes-xts-plain64 XTS 0 DEV 0", backing), SECTORS))
-    dm.suspend(mapping.name)
-    try:
-        for text in ("key wipe", f"key set {XTS}", "nosuch", "key"):
-            test.raises(OSError, EINVAL, dm.message, mapping.name, text)
-    finally:
-        dm.resume(mapping.name)
-    blockdev.write(mapping.path, 0, b"x" * 4096)
-    test.check(blockdev.read(mapping.path, 0, 4096) == b"x" * 4096, "the mapping works as before")
 
 
 @tap.test("a device too short, or a size that no sector fits, is refused")
