@@ -39,14 +39,20 @@ _numbers = itertools.count()
 _control = None
 
 
-def _ioctl(command, name, flags=0, payload=b"", size=16384, event=0):
-    """One ioctl: (flags, device number, target count, open count, payload of the answer)."""
+def _command(number, buffer):
+    """The bare ioctl, in place if the buffer is larger than 1024 bytes."""
     global _control
     if _control is None:
         if not os.path.exists("/dev/mapper/control"):
             subprocess.run(["modprobe", "dm-mod"], check=True)
             subprocess.run(["dmsetup", "mknodes"], check=True)
         _control = os.open("/dev/mapper/control", os.O_RDWR)
+    # _IOWR(0xfd, number, struct dm_ioctl)
+    fcntl.ioctl(_control, (3 << 30) | (_HEADER.size << 16) | (0xFD << 8) | number, buffer)
+
+
+def _ioctl(command, name, flags=0, payload=b"", size=16384, event=0):
+    """One ioctl: (flags, device number, target count, open count, payload of the answer)."""
     count = payload[0] if payload else 0
     body = payload[1] if payload else b""
     total = max(size, _HEADER.size + len(body))
@@ -54,8 +60,7 @@ def _ioctl(command, name, flags=0, payload=b"", size=16384, event=0):
     _HEADER.pack_into(buffer, 0, 4, 0, 0, total, _HEADER.size, count, 0, flags, event, 0, 0,
                       name.encode(), b"")
     buffer[_HEADER.size:_HEADER.size + len(body)] = body
-    # _IOWR(0xfd, command, struct dm_ioctl)
-    fcntl.ioctl(_control, (3 << 30) | (_HEADER.size << 16) | (0xFD << 8) | command, buffer)
+    _command(command, buffer)
     fields = _HEADER.unpack_from(buffer)
     if fields[7] & _F_BUFFER_FULL:
         return _ioctl(command, name, flags, payload, size * 4, event)
@@ -137,6 +142,20 @@ def status(name, table=True, inactive=False):
 
 def message(name, text, sector=0):
     _ioctl(_MESSAGE, name, 0, (0, struct.pack("=Q", sector) + text.encode() + b"\0"))
+
+
+def message_in_place(name, characters):
+    """A message given as numbers: its text is in one buffer of this process, and then nowhere."""
+    buffer = bytearray(16384)
+    _HEADER.pack_into(buffer, 0, 4, 0, 0, len(buffer), _HEADER.size, 0, 0, 0, 0, 0, 0,
+                      name.encode(), b"")
+    # Behind the header the sector, 0; behind the text a zero that ends it.
+    for at, character in enumerate(characters, _HEADER.size + 8):
+        buffer[at] = character
+    try:
+        _command(_MESSAGE, buffer)
+    finally:
+        buffer[:] = bytes(len(buffer))
 
 
 def versions():

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """Keys: from the kernel's keyring, and changed by messages.  Stock says what is right."""
 
+import ctypes
 import errno
 import hashlib
+import itertools
 import os
 import threading
 import time
@@ -13,6 +15,7 @@ import cases
 import dm
 import kernel
 import keyring
+import memory
 import tap
 
 SECTORS = 64
@@ -486,31 +489,30 @@ def test_waiting_io(test):
         test.check(blockdev.read(judge.path, 0, SIZE) == BLOB, "stock reads it with the new key")
 
 
-def ciphertext(cipher, key, backing, data):
-    with dm.crypt(cases.line(cipher, key, 0, backing.dev), SECTORS, dm.STOCK) as judge:
-        blockdev.write(judge.path, 0, data)
-    return blockdev.read(backing.path, 0, len(data))
-
-
 class Storm:
     """A mapping whose key is changed and wiped by some, and which is suspended by others."""
 
-    # Giving 64 transforms their keys takes a while; each sector of the data uses another one.
-    CIPHER, SIZE = "aes:64-cbc-eboiv", 1024
+    # Giving 1024 transforms their keys takes a while; each sector of the data uses another one.
+    CIPHER, SIZE, SECTORS = "aes:1024-cbc-plain64", 1024 * 16, 1024
     DATA = BLOB * (SECTORS * 512 // len(BLOB))
 
     def __init__(self, test, seconds):
         self.test, self.seconds = test, seconds
         self.keys = [cases.key(self.SIZE, "a"), cases.key(self.SIZE, "b")]
         self.backing = test.enter(blockdev.NullBlk(1))
-        self.good = {ciphertext(self.CIPHER, key, self.backing, self.DATA): key
-                     for key in self.keys}
+        self.good = {self.ciphertext(key): key for key in self.keys}
         self.count = {}
         self.ended = time.monotonic() + seconds
         self.over = threading.Event()
         line = cases.line(self.CIPHER, self.keys[0], 0, self.backing.dev)
-        self.mapping = test.enter(dm.crypt(line, SECTORS))
+        self.mapping = test.enter(dm.crypt(line, self.SECTORS))
         self.name = self.mapping.name
+
+    def ciphertext(self, key):
+        line = cases.line(self.CIPHER, key, 0, self.backing.dev)
+        with dm.crypt(line, self.SECTORS, dm.STOCK) as judge:
+            blockdev.write(judge.path, 0, self.DATA)
+        return blockdev.read(self.backing.path, 0, len(self.DATA))
 
     def attempt(self, what, function, *args, allowed=(errno.EINVAL, errno.EAGAIN)):
         try:
@@ -579,6 +581,59 @@ def test_storm(test):
     for what in ("set", "wipe", "suspend", "resume", "printed", "write"):
         test.check(storm.count.get(what, 0) > 5, f"{what} happened")
     test.equal(storm.good.get(storm.write_raw()), storm.keys[0], "the key at the end")
+
+
+@tap.test("a wiped key is nowhere in memory, nor is the text of any message with a key",
+          timeout=400)
+def test_memory(test):
+    backing = test.enter(blockdev.NullBlk(1))
+    mapping = test.enter(dm.crypt(XTS.replace("DEV", backing.dev), SECTORS))
+    secrets = {word: memory.Secret(number, 64) for number, word in
+               enumerate(("set", "running", "size", "words", "digits", "control"))}
+
+    def send(word, after=b"", count=None):
+        digits = itertools.islice(secrets[word].digits(), count)
+        text = itertools.chain(b"key set ", digits, after)
+        try:
+            dm.message_in_place(mapping.name, text)
+            result = 0
+        except OSError as error:
+            result = error.errno
+        # At once, before another ioctl takes the same memory. Stock leaves some texts.
+        found = memory.find({"text": secrets[word].digit})
+        test.check(dm.TARGET == dm.STOCK or not found, f"text of message {word} is in memory")
+        return result
+    test.equal(send("running"), errno.EINVAL, "a message while the mapping runs")
+    dm.suspend(mapping.name)
+    for word, after, count in (("size", b"00", None), ("words", b" more", None),
+                               ("digits", b"x", 127)):
+        test.equal(send(word, after, count), errno.EINVAL, f"message: {word}")
+    test.equal(send("set"), 0, "key set")
+    # Where they are to be found, so that not finding them says something.
+    control = bytearray(map(secrets["control"].byte, range(64)))
+    found = memory.find({"key": secrets["set"].byte, "control": secrets["control"].byte})
+    control[:] = bytes(64)
+    test.equal(found, {"key", "control"}, "what is there is found")
+    dm.message(mapping.name, "key wipe")
+    test.equal(memory.find({"key": secrets["set"].byte}), set(), "found after the wipe")
+
+
+@tap.test("a mapping keeps no copy of a keyring's key but what the cipher made of it", timeout=200)
+def test_memory_keyring(test):
+    backing = test.enter(blockdev.NullBlk(1))
+    secret = memory.Secret(6, 32)
+    payload = bytearray(map(secret.byte, range(32)))
+    key = keyring.add("user", "dcb:memory", (ctypes.c_char * 32).from_buffer(payload))
+    payload[:] = bytes(32)
+    # Serpent's round keys do not begin with the key itself.
+    line = f"serpent-cbc-plain64 :32:user:dcb:memory 0 {backing.dev} 0"
+    mapping = test.enter(dm.crypt(line, SECTORS))
+    test.equal(memory.find({"key": secret.byte}), {"key"}, "found while the keyring has it")
+    keyring.invalidate(key)
+    # It is freed, and wiped, by a work item.
+    gone = tap.poll(lambda: not memory.find({"key": secret.byte}), timeout=20)
+    test.check(gone, "a copy is in memory")
+    test.equal(mapping.line(), line, "the mapping is still there")
 
 
 @tap.test("keys set and wiped a hundred times leave no memory behind")
