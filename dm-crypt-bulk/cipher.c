@@ -239,6 +239,11 @@ static int alloc_aead(struct cbulk_cipher *cipher, const struct spec *spec, cons
 	cipher->aead = aead;
 	cipher->tfms_count = 1;
 	cipher->iv_size = crypto_aead_ivsize(aead);
+	/* The stock target's layout has a piece of no length then, at which hashing ends. */
+	if (!cipher->iv_size) {
+		*error = "AEAD transforms without an IV not supported";
+		return -EINVAL;
+	}
 	return 0;
 }
 

@@ -101,8 +101,7 @@ static int describe_unit(struct cbulk_io *io, struct unit_request *rq)
 	sg_init_table(rq->sg, ARRAY_SIZE(rq->sg));
 	if (cipher->aead) {
 		sg_set_buf(&rq->sg[first++], &rq->sector, sizeof(rq->sector));
-		if (cipher->iv_size)
-			sg_set_buf(&rq->sg[first++], original_iv(io->ct, rq), cipher->iv_size);
+		sg_set_buf(&rq->sg[first++], original_iv(io->ct, rq), cipher->iv_size);
 	}
 	segments = cbulk_gather_unit(io, &rq->sg[first]);
 	if (segments < 0)

@@ -144,6 +144,9 @@ STRICTER = [
     # Stock writes the key to where there is no memory for it, and crashes.
     ("capi:gcm(aes)-random CBC 0 DEV 0 2 integrity:28:aead integrity_key_size:16",
      "Invalid AEAD cipher spec"),
+    # Stock takes it and authenticates nothing.
+    ("capi:authenc(hmac(sha256),ecb(aes))-null XTS 0 DEV 0 1 integrity:32:aead",
+     "AEAD transforms without an IV not supported"),
     # Stock encrypts with an IV that nobody set, and cannot read what it wrote.
     ("capi:cbc(aes) CBC 0 DEV 0", "IV mechanism required"),
     ("capi:ctr(aes) CBC 0 DEV 0", "IV mechanism required"),
