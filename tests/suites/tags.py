@@ -266,6 +266,40 @@ def test_rest(test):
         test.check(changed <= used, f"{changed} bytes changed, {used} are ours")
 
 
+class Nvme:
+    """The disk of the harness that keeps 64 bytes beside each sector of 4096 by itself."""
+
+    path, sysfs = "/dev/nvme0n1", "/sys/block/nvme0n1"
+
+    def __init__(self):
+        self.dev = blockdev.read_text(f"{self.sysfs}/dev")
+        self.sectors = int(blockdev.read_text(f"{self.sysfs}/size"))
+
+
+@tap.each("metadata of the disk itself: {0}", [MAIN[0], CIPHERS[0][0], "capi:xts(aes)-random"])
+def test_inline(test, name):
+    cipher = next(one for one in CIPHERS if one[0] == name)
+    log = test.enter(kernel.Log())
+    params = line(Nvme(), *cipher, 4096)
+    verdicts = [cases.judge(params, 8192, target, log) for target in (dm.STOCK, dm.TARGET)]
+    test.equal((verdicts[1].errno, verdicts[1].text), (verdicts[0].errno, verdicts[0].text),
+               "what stock says of the disk")
+    if dm.versions()[dm.STOCK] < (1, 28, 0):
+        test.check(verdicts[0].errno, "this kernel's stock target takes only dm-integrity")
+        return
+    stock = test.enter(dm.crypt(params, 8192, dm.STOCK))
+    bulk = test.enter(dm.crypt(params, 8192))
+    for writer, reader in ((bulk, stock), (stock, bulk)):
+        blockdev.write(writer.path, 0, BLOB[:SIZE])
+        blockdev.write(writer.path, 1 << 20, BLOB)
+        test.check(blockdev.read(reader.path, 0, SIZE) == BLOB[:SIZE], "read by the other")
+        test.check(blockdev.read(reader.path, 1 << 20, 1 << 20) == BLOB, "a large request")
+    if cipher[3] == "aead":
+        blockdev.write(Nvme.path, 4096, BLOB[:4096])
+        test.equal([verdict(mapping, 0, 65536) for mapping in (stock, bulk)], [errno.EILSEQ] * 2,
+                   "what the disk got past the mapping")
+
+
 @tap.test("suspend, remove and errors below leave nothing behind")
 def test_life(test):
     def round_trip():

@@ -158,6 +158,16 @@ compose_qemu()
 			,discard=unmap
 		((++number))
 	done
+	if [[ $NVME ]]; then
+		local sectors=logical_block_size=4096,physical_block_size=4096,ms=${NVME#*:}
+
+		truncate -s "${NVME%:*}" "$TMP/nvme"
+		QEMU+=(
+			-drive "if=none,id=test-nvme,format=raw,cache=unsafe,file=$TMP/nvme"
+			-device "nvme,serial=test-nvme,addr=0x1d"
+			-device "nvme-ns,drive=test-nvme,$sectors"
+		)
+	fi
 	add_disk "$BASE/root.ext4" dcb-root 0x1e ,readonly=on
 	if [[ $SHARE ]]; then
 		add_disk "$TMP/share.ext4" dcb-share 0x1f ,readonly=on
