@@ -26,8 +26,9 @@ CIPHERS = [
     ("capi:gcm(aes)-plain64be", 32, 12, "aead", []),
     ("capi:rfc7539(chacha20,poly1305)-random", 32, 28, "aead", []),
     ("capi:rfc7539(chacha20,poly1305)-plain64", 32, 16, "aead", []),
-    ("capi:aegis128-random", 16, 32, "aead", []),
-    ("capi:aegis128-plain64", 16, 16, "aead", []),
+    # The AES-NI driver of 6.1 fails the kernel's own tests in an emulated processor.
+    ("capi:aegis128-generic-random", 16, 32, "aead", []),
+    ("capi:aegis128-generic-plain64", 16, 16, "aead", []),
     ("capi:authenc(hmac(sha256),xts(aes))-random", 96, 48, "aead", []),
     ("capi:authenc(hmac(sha256),xts(aes))-plain64", 96, 32, "aead", []),
     ("capi:authenc(hmac(sha1),cbc(aes))-plain64", 52, 20, "aead", []),
