@@ -19,13 +19,17 @@ def require():
 
 
 class Result:
-    """How a bio ended: .error is 0 or an errno, .problem says what is wrong with its memory."""
+    """How a bio ended: .error is 0 or an errno, .problem says what is wrong with its memory.
+
+    .sector is where an append went.
+    """
 
     def __init__(self, answer):
         fields = {key: int(value) for key, value in
                   (word.split("=") for word in answer.split())}
         self.error = -fields["error"]
         self.bytes = fields["bytes"]
+        self.sector = fields["sector"]
         self.problem = None
         if fields["trespassed"] >= 0:
             self.problem = f"memory around segment {fields['trespassed']} changed"

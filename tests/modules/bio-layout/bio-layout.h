@@ -36,6 +36,7 @@ struct segment {
  * @bytes: how much it covers
  * @nr_segments: entries used in @segments
  * @segments: where the data lies; none for operations without data
+ * @ended_at: where the bio says it started, after it ended: where an append went
  * @error: how the bio ended, 0 or a negative errno
  * @wrong: first byte of the bio that is not as it should be after it ended, -1 for none
  * @wanted: what that byte should be
@@ -53,12 +54,19 @@ struct request {
 	unsigned int nr_segments;
 	struct segment segments[BIO_MAX_VECS];
 
+	u64 ended_at;
 	int error;
 	s64 wrong;
 	u8 wanted;
 	u8 found;
 	int trespassed;
 };
+
+/* Does the bio carry data to the device? */
+static inline bool brings_data(const struct request *req)
+{
+	return req->op == REQ_OP_WRITE || req->op == REQ_OP_ZONE_APPEND;
+}
 
 /* parse.c */
 const char *parse_request(char *line, struct request *req);

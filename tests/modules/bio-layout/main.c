@@ -7,7 +7,8 @@
  *
  *	OPERATION DEVICE SECTOR SEED FLAGS [SEGMENT ...]
  *
- *	OPERATION	read, write, flush (an empty bio), discard, zeroes
+ *	OPERATION	read, write, flush (an empty bio), discard, zeroes, append (to the zone that
+ *			starts at SECTOR; its data is that of SECTOR)
  *	DEVICE		path of a block device
  *	SECTOR		where to start, in units of 512 bytes
  *	SEED		selects the data: see pattern.c. A read compares with it.
@@ -24,12 +25,12 @@
  *
  * The line read is
  *
- *	error=E bytes=N segments=S wrong=W wanted=B found=B trespassed=T
+ *	error=E sector=N bytes=N segments=S wrong=W wanted=B found=B trespassed=T
  *
- * E is 0 or the negative errno that the bio ended with. W is the first byte of the bio that differs
- * from the data, after a read and no less after a write, or -1; B say how. T is the first segment
- * around which memory was changed, or -1. When no bio could be made of the line, write() fails and
- * the line read says why.
+ * E is 0 or the negative errno that the bio ended with, sector where an append went. W is the first
+ * byte of the bio that differs from the data, after a read and no less after a write, or -1; B say
+ * how. T is the first segment around which memory was changed, or -1. When no bio could be made of
+ * the line, write() fails and the line read says why.
  */
 #include <linux/debugfs.h>
 #include <linux/fs.h>
@@ -48,7 +49,7 @@
  */
 struct session {
 	struct mutex lock; /* one line at a time */
-	char answer[160];
+	char answer[200];
 };
 
 static struct dentry *debugfs_file;
@@ -91,9 +92,9 @@ static int answer_line(char *line, char *answer, size_t size)
 		goto free;
 	}
 	scnprintf(answer, size,
-		  "error=%d bytes=%llu segments=%u wrong=%lld wanted=%u found=%u trespassed=%d\n",
-		  req->error, req->bytes, req->nr_segments, req->wrong, req->wanted, req->found,
-		  req->trespassed);
+		  "error=%d sector=%llu bytes=%llu segments=%u wrong=%lld wanted=%u found=%u trespassed=%d\n",
+		  req->error, req->ended_at, req->bytes, req->nr_segments, req->wrong,
+		  req->wanted, req->found, req->trespassed);
 free:
 	vfree(req);
 	return ret;

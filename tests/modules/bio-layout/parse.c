@@ -17,6 +17,7 @@ static const struct operation operations[] = {
 	{ "flush", REQ_OP_WRITE, REQ_PREFLUSH, false },
 	{ "discard", REQ_OP_DISCARD, 0, true },
 	{ "zeroes", REQ_OP_WRITE_ZEROES, 0, true },
+	{ "append", REQ_OP_ZONE_APPEND, 0, true },
 };
 
 struct flag {
@@ -76,7 +77,7 @@ static bool parse_flags(char *names, struct request *req)
 /* LENGTH@OFFSET[xCOUNT] */
 static const char *parse_segment(char *word, struct request *req)
 {
-	const bool has_data = req->op == REQ_OP_READ || req->op == REQ_OP_WRITE;
+	const bool has_data = req->op == REQ_OP_READ || brings_data(req);
 	char *offset = word, *len = strsep(&offset, "@"), *count = offset;
 	struct segment segment = {};
 	unsigned int nr = 1;

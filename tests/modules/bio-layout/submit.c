@@ -39,7 +39,7 @@ static int prepare_segments(struct request *req)
 		if (!segment->mem)
 			return -ENOMEM;
 		memset(page_address(segment->mem), UNTOUCHED, PAGE_SIZE << segment->order);
-		if (req->op == REQ_OP_WRITE)
+		if (brings_data(req))
 			pattern_fill(segment_data(segment), req->seed, offset, segment->len);
 		offset += segment->len;
 	}
@@ -101,7 +101,7 @@ static void add_segments(struct bio *bio, const struct request *req)
 	}
 }
 
-static int submit(struct block_device *bdev, const struct request *req)
+static int submit(struct block_device *bdev, struct request *req)
 {
 	struct bio *bio = bio_alloc(bdev, req->nr_segments, req->op | req->flags, GFP_KERNEL);
 	int ret;
@@ -112,6 +112,7 @@ static int submit(struct block_device *bdev, const struct request *req)
 	else
 		bio->bi_iter.bi_size = req->bytes;
 	ret = submit_bio_wait(bio);
+	req->ended_at = bio->bi_iter.bi_sector;
 	bio_put(bio);
 	return ret;
 }
@@ -153,7 +154,7 @@ int run_request(struct request *req)
 	/* What is read must be right; what is written must still be, even if that failed. */
 	req->wrong = -1;
 	req->trespassed = -1;
-	if (!req->error || req->op == REQ_OP_WRITE)
+	if (!req->error || brings_data(req))
 		check_data(req);
 	check_surroundings(req);
 free:
