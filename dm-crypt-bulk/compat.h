@@ -193,4 +193,21 @@ static inline int cbulk_bioset_integrity_create(struct bio_set *bios, int nr)
 }
 #endif
 
+/*
+ * What 6.10 changed in what users see of dm-crypt: its work queues are in sysfs, segments may be
+ * larger than a page, and the option high_priority is there. 6.10 also began to queue the writes
+ * of a zone in the block layer, which can no longer wait for a write that is split on the way.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+#define CBULK_WQ_SYSFS 0
+#define CBULK_MAX_SEGMENT_SIZE PAGE_SIZE
+#define CBULK_STOCK_HAS_HIGH_PRIORITY false
+#define CBULK_HAVE_ZONE_WRITE_PLUGS false
+#else
+#define CBULK_WQ_SYSFS WQ_SYSFS
+#define CBULK_MAX_SEGMENT_SIZE UINT_MAX
+#define CBULK_STOCK_HAS_HIGH_PRIORITY true
+#define CBULK_HAVE_ZONE_WRITE_PLUGS true
+#endif
+
 #endif /* CBULK_COMPAT_H */

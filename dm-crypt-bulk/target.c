@@ -2,6 +2,7 @@
 /* The device-mapper target crypt-bulk: the life of a mapping, and where its bios go. */
 #include <linux/blkdev.h>
 #include <linux/cpumask.h>
+#include <linux/idr.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -17,25 +18,49 @@ module_param(max_write_size, uint, 0644);
 MODULE_PARM_DESC(max_write_size,
 		 "Maximum size of a write request, bytes (default 0: as the kernel's own dm-crypt)");
 
-static int alloc_queues(struct cbulk_target *ct, const char *name, char **error)
-{
-	unsigned int flags = WQ_MEM_RECLAIM;
+/*
+ * What makes the names of work queues unique, as sysfs wants them to be. The stock target counts
+ * from 1, and has queues for the same device while a mapping moves from one target to the other.
+ */
+#define FIRST_QUEUE_ID 10000
+static DEFINE_IDA(queue_ids);
 
+static struct workqueue_struct *alloc_queue(const struct cbulk_target *ct, const char *kind,
+					    const char *device, unsigned int flags, int max_active)
+{
+	char name[32];
+
+	if (CBULK_WQ_SYSFS)
+		scnprintf(name, sizeof(name), "%s-%s-%u", kind, device, ct->queue_id);
+	else
+		scnprintf(name, sizeof(name), "%s/%s", kind, device);
 	if (test_bit(CBULK_HIGH_PRIORITY, &ct->flags))
 		flags |= WQ_HIGHPRI;
+	return alloc_workqueue("%s", flags | WQ_MEM_RECLAIM | CBULK_WQ_SYSFS, max_active, name);
+}
 
-	ct->io_queue = alloc_workqueue("kcryptd_io/%s", flags | WQ_PERCPU, 1, name);
+static int alloc_queues(struct cbulk_target *ct, const char *device, char **error)
+{
+	int id = ida_alloc_min(&queue_ids, FIRST_QUEUE_ID, GFP_KERNEL);
+
+	if (id < 0) {
+		*error = "Couldn't get workqueue id";
+		return id;
+	}
+	ct->queue_id = id;
+
+	ct->io_queue = alloc_queue(ct, "kcryptd_io", device, WQ_PERCPU, 1);
 	if (!ct->io_queue) {
 		*error = "Couldn't create kcryptd io queue";
 		return -ENOMEM;
 	}
 
 	if (test_bit(CBULK_SAME_CPU_CRYPT, &ct->flags))
-		ct->crypt_queue = alloc_workqueue("kcryptd/%s",
-						  flags | WQ_PERCPU | WQ_CPU_INTENSIVE, 1, name);
+		ct->crypt_queue = alloc_queue(ct, "kcryptd", device,
+					      WQ_PERCPU | WQ_CPU_INTENSIVE, 1);
 	else
-		ct->crypt_queue = alloc_workqueue("kcryptd/%s", flags | WQ_UNBOUND,
-						  num_online_cpus(), name);
+		ct->crypt_queue = alloc_queue(ct, "kcryptd", device, WQ_UNBOUND,
+					      num_online_cpus());
 	if (!ct->crypt_queue) {
 		*error = "Couldn't create kcryptd queue";
 		return -ENOMEM;
@@ -49,6 +74,8 @@ static void destroy_queues(struct cbulk_target *ct)
 		destroy_workqueue(ct->io_queue);
 	if (ct->crypt_queue)
 		destroy_workqueue(ct->crypt_queue);
+	if (ct->queue_id)
+		ida_free(&queue_ids, ct->queue_id);
 }
 
 static void target_dtr(struct dm_target *ti)
