@@ -16,6 +16,7 @@
 #include <crypto/hash.h>
 #include <crypto/md5.h>
 #include <linux/bio.h>
+#include <linux/blkdev.h>
 #include <linux/crypto.h>
 #include <linux/err.h>
 #include <linux/fips.h>
@@ -208,6 +209,24 @@ static inline int cbulk_bioset_integrity_create(struct bio_set *bios, int nr)
 #define CBULK_MAX_SEGMENT_SIZE UINT_MAX
 #define CBULK_STOCK_HAS_HIGH_PRIORITY true
 #define CBULK_HAVE_ZONE_WRITE_PLUGS true
+#endif
+
+/* Writes that reach the device whole or not at all: since 6.11, in dm-crypt since 6.19. */
+#ifndef REQ_ATOMIC
+#define REQ_ATOMIC ((__force blk_opf_t)0)
+#endif
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 19, 0)
+#define CBULK_TARGET_FEATURES DM_TARGET_ZONED_HM
+static inline void cbulk_limit_atomic_writes(struct queue_limits *limits, unsigned int bytes)
+{
+}
+#else
+#define CBULK_TARGET_FEATURES (DM_TARGET_ZONED_HM | DM_TARGET_ATOMIC_WRITES)
+static inline void cbulk_limit_atomic_writes(struct queue_limits *limits, unsigned int bytes)
+{
+	limits->atomic_write_hw_max = min(limits->atomic_write_hw_max, bytes);
+	limits->atomic_write_hw_unit_max = min(limits->atomic_write_hw_unit_max, bytes);
+}
 #endif
 
 #endif /* CBULK_COMPAT_H */

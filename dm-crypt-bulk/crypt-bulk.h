@@ -63,6 +63,7 @@ enum cbulk_flag {
 	CBULK_NO_READ_WORKQUEUE,
 	CBULK_NO_WRITE_WORKQUEUE,
 	CBULK_IV_LARGE_SECTORS,
+	CBULK_WRITE_INLINE,	/* zoned device: writes are submitted by who issued them */
 };
 
 /**

@@ -164,6 +164,18 @@ int cbulk_table_parse_options(struct dm_target *ti, struct cbulk_target *ct, uns
 	return ret;
 }
 
+/*
+ * A zone is written from its start to its end, so no write may overtake another on its way through
+ * us. An append names the zone and learns only afterwards where it went, too late for the IV:
+ * device-mapper makes it a write to where the zone ends.
+ */
+static void set_zoned(struct dm_target *ti, struct cbulk_target *ct)
+{
+	__set_bit(CBULK_NO_WRITE_WORKQUEUE, &ct->flags);
+	__set_bit(CBULK_WRITE_INLINE, &ct->flags);
+	ti->emulate_zone_append = true;
+}
+
 /**
  * cbulk_table_parse_device() - parse where the mapping lies
  * @ti: the target under construction; ti->error says what was wrong
@@ -189,16 +201,13 @@ int cbulk_table_parse_device(struct dm_target *ti, struct cbulk_target *ct, char
 		return ret;
 	}
 
-	if (bdev_is_zoned(ct->dev->bdev)) {
-		ti->error = "Zoned devices not supported by crypt-bulk yet, use the crypt target";
-		return -EINVAL;
-	}
-
 	if (parse_u64(argv[2], &start) || start != (sector_t)start) {
 		ti->error = "Invalid device sector";
 		return -EINVAL;
 	}
 	ct->start = start;
+	if (bdev_is_zoned(ct->dev->bdev))
+		set_zoned(ti, ct);
 	return 0;
 }
 

@@ -177,16 +177,32 @@ static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	return 0;
 }
 
+/* Pages that one bio of ours can have, and the reserve */
+#define MAX_REQUEST_SIZE ((unsigned int)BIO_MAX_VECS << PAGE_SHIFT)
+
+/*
+ * Parts of an atomic write would not be one. Of a write to a zone, the block layer may be waiting
+ * for the first part before it lets the rest come.
+ */
+static bool is_indivisible(const struct cbulk_target *ct, const struct bio *bio)
+{
+	return (bio->bi_opf & REQ_ATOMIC) ||
+	       (op_is_write(bio_op(bio)) && test_bit(CBULK_WRITE_INLINE, &ct->flags));
+}
+
 /* The largest request that is not split, in sectors. */
-static unsigned int max_request_sectors(const struct cbulk_target *ct, bool write)
+static unsigned int max_request_sectors(const struct cbulk_target *ct, const struct bio *bio)
 {
 	unsigned int align = max(bdev_logical_block_size(ct->dev->bdev), ct->cipher.unit_size);
+	bool write = op_is_write(bio_op(bio));
 	unsigned int bytes = write ? READ_ONCE(max_write_size) : READ_ONCE(max_read_size);
 
 	bytes = min_not_zero(bytes, CBULK_DEFAULT_MAX_REQUEST);
+	if (unlikely(is_indivisible(ct, bio)))
+		bytes = UINT_MAX;
 	/* A write, and the second try of a read, must fit into one bio and into the reserve. */
 	if (write || ct->cipher.used_tag_size)
-		bytes = min_t(unsigned int, bytes, BIO_MAX_VECS << PAGE_SHIFT);
+		bytes = min(bytes, MAX_REQUEST_SIZE);
 	return max(round_down(bytes, align), align) >> SECTOR_SHIFT;
 }
 
@@ -194,21 +210,27 @@ static int target_map(struct dm_target *ti, struct bio *bio)
 {
 	struct cbulk_target *ct = ti->private;
 	sector_t sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
-	bool write = bio_data_dir(bio) == WRITE;
 	unsigned int max_sectors;
 	struct cbulk_io *io;
 
-	/* Nothing to encrypt. Device-mapper sends a flush when what it covers has completed. */
-	if (unlikely(bio->bi_opf & REQ_PREFLUSH || bio_op(bio) == REQ_OP_DISCARD)) {
+	/*
+	 * Nothing to encrypt: flushes, discards, and operations on zones, which have a place but
+	 * no size. Device-mapper sends a flush when what it covers has completed.
+	 */
+	if (unlikely(bio->bi_opf & REQ_PREFLUSH || bio_op(bio) == REQ_OP_DISCARD ||
+		     !bio_sectors(bio))) {
 		bio_set_dev(bio, ct->dev->bdev);
-		if (bio_sectors(bio))
+		if (bio_sectors(bio) || !(bio->bi_opf & REQ_PREFLUSH))
 			bio->bi_iter.bi_sector = ct->start + sector;
 		return DM_MAPIO_REMAPPED;
 	}
 
-	max_sectors = max_request_sectors(ct, write);
-	if (unlikely(bio_sectors(bio) > max_sectors))
+	max_sectors = max_request_sectors(ct, bio);
+	if (unlikely(bio_sectors(bio) > max_sectors)) {
+		if (bio->bi_opf & REQ_ATOMIC)
+			return DM_MAPIO_KILL;
 		dm_accept_partial_bio(bio, max_sectors);
+	}
 
 	/* A message that wiped the key just before this resume, too late to stop it. */
 	if (unlikely(!READ_ONCE(ct->cipher.key_valid)))
@@ -230,7 +252,7 @@ static int target_map(struct dm_target *ti, struct bio *bio)
 	if (ct->tags.tuple_size)
 		cbulk_tags_alloc(io);
 
-	if (write)
+	if (bio_data_dir(bio) == WRITE)
 		cbulk_write(io);
 	else
 		cbulk_read(io);
@@ -284,6 +306,19 @@ static int target_message(struct dm_target *ti, unsigned int argc, char **argv, 
 	return cbulk_message(ti->private, argc, argv);
 }
 
+#ifdef CONFIG_BLK_DEV_ZONED
+static int target_report_zones(struct dm_target *ti, struct dm_report_zones_args *args,
+			       unsigned int nr_zones)
+{
+	struct cbulk_target *ct = ti->private;
+	sector_t first = ct->start + dm_target_offset(ti, args->next_sector);
+
+	return dm_report_zones(ct->dev->bdev, ct->start, first, args, nr_zones);
+}
+#else
+#define target_report_zones NULL
+#endif
+
 static int target_iterate_devices(struct dm_target *ti, iterate_devices_callout_fn fn, void *data)
 {
 	struct cbulk_target *ct = ti->private;
@@ -300,6 +335,13 @@ static void target_io_hints(struct dm_target *ti, struct queue_limits *limits)
 	limits->physical_block_size = max(limits->physical_block_size, unit_size);
 	limits->io_min = max(limits->io_min, unit_size);
 	limits->dma_alignment = limits->logical_block_size - 1;
+	limits->max_segment_size = min_t(unsigned int, limits->max_segment_size,
+					 CBULK_MAX_SEGMENT_SIZE);
+	/* What must not be split has to fit. */
+	cbulk_limit_atomic_writes(limits, MAX_REQUEST_SIZE);
+	if (CBULK_HAVE_ZONE_WRITE_PLUGS && test_bit(CBULK_WRITE_INLINE, &ct->flags))
+		limits->max_hw_sectors = min(limits->max_hw_sectors,
+					     MAX_REQUEST_SIZE >> SECTOR_SHIFT);
 }
 
 static struct target_type crypt_bulk_target = {
@@ -307,6 +349,8 @@ static struct target_type crypt_bulk_target = {
 	/* The stock target's numbering. What that version can do and crypt-bulk not, it refuses. */
 	.version = { 1, 26, 0 },
 	.module = THIS_MODULE,
+	.features = CBULK_TARGET_FEATURES,
+	.report_zones = target_report_zones,
 	.ctr = target_ctr,
 	.dtr = target_dtr,
 	.map = target_map,

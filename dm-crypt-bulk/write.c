@@ -37,9 +37,17 @@ static void encrypted_async(struct cbulk_io *io)
 	encrypted(io, false);
 }
 
+/* Cipher's callback: who issued the write waits for it, see encrypt(). */
+static void encrypted_inline(struct cbulk_io *io)
+{
+	complete(&io->cv.restart);
+}
+
 static void encrypt(struct cbulk_io *io)
 {
 	struct cbulk_target *ct = io->ct;
+	bool waits = test_bit(CBULK_WRITE_INLINE, &ct->flags);
+	void (*done)(struct cbulk_io *io) = waits ? encrypted_inline : encrypted_async;
 	struct bio *out = cbulk_buffer_alloc(ct, io->base);
 
 	if (!out || !cbulk_tags_attach(io, out, GFP_NOIO)) {
@@ -56,12 +64,17 @@ static void encrypt(struct cbulk_io *io)
 
 	if (ct->way->in_place) {
 		bio_copy_data(out, io->base);
-		cbulk_convert_start(io, out, NULL, encrypted_async);
+		cbulk_convert_start(io, out, NULL, done);
 	} else {
-		cbulk_convert_start(io, io->base, out, encrypted_async);
+		cbulk_convert_start(io, io->base, out, done);
 	}
-	if (cbulk_convert(io, true) == CBULK_CONVERTED)
-		encrypted(io, true);
+	if (cbulk_convert(io, true) != CBULK_CONVERTED) {
+		if (!waits)
+			return;
+		/* Whatever was backlogged has restarted before: this is encrypted_inline()'s. */
+		wait_for_completion(&io->cv.restart);
+	}
+	encrypted(io, true);
 }
 
 static void encrypt_work(struct work_struct *work)
