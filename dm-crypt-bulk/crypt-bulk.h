@@ -358,6 +358,7 @@ int cbulk_table_parse_options(struct dm_target *ti, struct cbulk_target *ct, uns
 			      char **argv);
 int cbulk_table_parse_device(struct dm_target *ti, struct cbulk_target *ct, char **argv);
 void cbulk_table_print(struct dm_target *ti, char *result, unsigned int maxlen);
+void cbulk_table_print_ima(struct dm_target *ti, char *result, unsigned int maxlen);
 
 /* message.c */
 int cbulk_message(struct cbulk_target *ct, unsigned int argc, char **argv);

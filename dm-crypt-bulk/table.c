@@ -280,3 +280,52 @@ void cbulk_table_print(struct dm_target *ti, char *result, unsigned int maxlen)
 	DMEMIT(" %llu %s %llu", ct->iv_offset, ct->dev->name, (unsigned long long)ct->start);
 	sz += print_options(ti, ct, result + sz, maxlen - sz);
 }
+
+static bool stock_knows(enum cbulk_flag flag)
+{
+	return flag != CBULK_HIGH_PRIORITY || CBULK_STOCK_HAS_HIGH_PRIORITY;
+}
+
+static char yes_or_no(bool value)
+{
+	return value ? 'y' : 'n';
+}
+
+/**
+ * cbulk_table_print_ima() - write what integrity measurement records of a mapping
+ * @ti: the target
+ * @result: where to
+ * @maxlen: bytes of @result
+ *
+ * Attestation compares this with what it expects of the kernel's own target: the same fields in
+ * the same order, but for what that target does not know on this kernel and the table asked for.
+ *
+ * Context: process context, while the table is loaded.
+ */
+void cbulk_table_print_ima(struct dm_target *ti, char *result, unsigned int maxlen)
+{
+	const struct cbulk_target *ct = ti->private;
+	const struct cbulk_cipher *cipher = &ct->cipher;
+	unsigned int sz = 0, i;
+
+	DMEMIT_TARGET_NAME_VERSION(ti->type);
+	DMEMIT(",allow_discards=%c", yes_or_no(ti->num_discard_bios));
+	for (i = 0; i < ARRAY_SIZE(flag_options); i++) {
+		bool set = test_bit(flag_options[i].flag, &ct->flags);
+
+		if (set || stock_knows(flag_options[i].flag))
+			DMEMIT(",%s=%c", flag_options[i].name, yes_or_no(set));
+	}
+	DMEMIT(",iv_large_sectors=%c",
+	       yes_or_no(test_bit(CBULK_IV_LARGE_SECTORS, &ct->flags)));
+
+	if (cipher->unit_size != SECTOR_SIZE)
+		DMEMIT(",sector_size=%u", cipher->unit_size);
+	DMEMIT(",cipher_string=%s", cipher->spec);
+	DMEMIT(",key_size=%u", cipher->key_size);
+	DMEMIT(",key_parts=%u", cipher->tfms_count);
+	/* Bytes of the key that are for the IV, and for authentication: no mode that has them. */
+	DMEMIT(",key_extra_size=%u", 0);
+	DMEMIT(",key_mac_size=%u", 0);
+	DMEMIT(";");
+}

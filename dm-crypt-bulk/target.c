@@ -265,6 +265,8 @@ static void target_status(struct dm_target *ti, status_type_t type, unsigned int
 	result[0] = '\0';
 	if (type == STATUSTYPE_TABLE)
 		cbulk_table_print(ti, result, maxlen);
+	else if (type == STATUSTYPE_IMA)
+		cbulk_table_print_ima(ti, result, maxlen);
 }
 
 static void target_postsuspend(struct dm_target *ti)
