@@ -15,6 +15,7 @@
 #include <crypto/aes.h>
 #include <crypto/hash.h>
 #include <crypto/md5.h>
+#include <linux/audit.h>
 #include <linux/bio.h>
 #include <linux/blkdev.h>
 #include <linux/crypto.h>
@@ -226,6 +227,28 @@ static inline void cbulk_limit_atomic_writes(struct queue_limits *limits, unsign
 {
 	limits->atomic_write_hw_max = min(limits->atomic_write_hw_max, bytes);
 	limits->atomic_write_hw_unit_max = min(limits->atomic_write_hw_unit_max, bytes);
+}
+#endif
+
+/*
+ * Audit records: exported by dm-mod for all targets, and declared in a header that packages of
+ * kernel headers do not have. Both may sleep.
+ */
+struct dm_target;
+#ifdef CONFIG_DM_AUDIT
+void dm_audit_log_ti(int audit_type, const char *dm_msg_prefix, const char *op,
+		     struct dm_target *ti, int result);
+void dm_audit_log_bio(const char *dm_msg_prefix, const char *op, struct bio *bio, sector_t sector,
+		      int result);
+#else
+static inline void dm_audit_log_ti(int audit_type, const char *dm_msg_prefix, const char *op,
+				   struct dm_target *ti, int result)
+{
+}
+
+static inline void dm_audit_log_bio(const char *dm_msg_prefix, const char *op, struct bio *bio,
+				    sector_t sector, int result)
+{
 }
 #endif
 

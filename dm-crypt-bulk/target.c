@@ -78,6 +78,11 @@ static void destroy_queues(struct cbulk_target *ct)
 		ida_free(&queue_ids, ct->queue_id);
 }
 
+static void audit(struct dm_target *ti, const char *op, bool success)
+{
+	dm_audit_log_ti(AUDIT_DM_CTRL, DM_MSG_PREFIX, op, ti, success);
+}
+
 static void target_dtr(struct dm_target *ti)
 {
 	struct cbulk_target *ct = ti->private;
@@ -96,6 +101,7 @@ static void target_dtr(struct dm_target *ti)
 	if (ct->dev)
 		dm_put_device(ti, ct->dev);
 	kfree_sensitive(ct);
+	audit(ti, "dtr", true);
 }
 
 static int start_threads(struct dm_target *ti, struct cbulk_target *ct)
@@ -162,6 +168,7 @@ static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		ti->private = ct;
 		mutex_init(&ct->key_lock);
 		ret = construct(ti, ct, argc, argv);
+		audit(ti, "ctr", !ret);
 	}
 	/* The key has been taken over, or is not wanted: no copy stays in the argument. */
 	memzero_explicit(argv[1], strlen(argv[1]));
