@@ -98,19 +98,16 @@ def read_text(path):
         return file.read().strip()
 
 
-def limits(device):
-    """The queue limits that a target has a say in."""
-    names = ("logical_block_size", "physical_block_size", "minimum_io_size", "optimal_io_size",
-             "dma_alignment", "discard_granularity", "discard_max_bytes", "max_segments",
-             "max_segment_size", "max_hw_sectors_kb", "max_sectors_kb", "write_cache", "fua",
-             "rotational", "nonrot", "stable_writes", "write_zeroes_max_bytes",
-             "max_discard_segments", "zoned", "chunk_sectors", "virt_boundary_mask", "dax",
-             "add_random", "max_integrity_segments", "zone_append_max_bytes", "io_poll")
+def queue(device):
+    """Everything that sysfs says of a device's queue: file name to content, or to an errno."""
     found = {}
-    for name in names:
-        path = f"{device.sysfs}/queue/{name}"
-        if os.path.exists(path):
-            found[name] = read_text(path)
+    for directory, _, files in os.walk(f"{device.sysfs}/queue"):
+        for name in files:
+            path = os.path.join(directory, name)
+            try:
+                found[os.path.relpath(path, device.sysfs)] = read_text(path)
+            except OSError as error:
+                found[os.path.relpath(path, device.sysfs)] = error.errno
     return found
 
 
@@ -244,6 +241,13 @@ class BlockTrace:
                 words = line.split("block_bio_queue:")[1].split()
                 found.append((words[1], int(words[2]), int(words[4])))
         return found
+
+    def tasks(self):
+        """The task, by its number, that submitted each bio."""
+        with open(f"{self.ROOT}/trace") as file:
+            # "         python3-251     [001] ..... 8.1: block_bio_queue: ..."
+            return [int(line.split(" [")[0].rsplit("-", 1)[1]) for line in file
+                    if "block_bio_queue:" in line]
 
     def __exit__(self, *_exc):
         self._put(f"{self.event}/enable", "0")

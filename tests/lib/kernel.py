@@ -46,6 +46,12 @@ def modprobe(*args, check=True):
                           stderr=subprocess.PIPE, text=True)
 
 
+def modinfo(name, field):
+    """What a module says of itself; empty where there is no such module."""
+    return subprocess.run(["modinfo", "-F", field, name], stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, text=True).stdout
+
+
 def rmmod(name):
     return subprocess.run(["rmmod", name], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True)

@@ -4,7 +4,6 @@
 
 import errno
 import itertools
-import json
 import os
 import random
 import subprocess
@@ -13,6 +12,7 @@ import threading
 import blockdev
 import cases
 import dm
+import fio
 import kernel
 import layout
 import tap
@@ -38,23 +38,6 @@ def flags():
     return words
 
 
-def fio(test, mapping, **options):
-    """Run one fio job that verifies what it wrote; options override the common ones."""
-    settings = {"name": "verify", "filename": mapping.path, "direct": 1, "ioengine": "libaio",
-                "randseed": 42, "verify": "crc32c", "verify_fatal": 1, "verify_dump": 0,
-                "do_verify": 1, **options}
-    command = ["fio", "--output-format=json", "--eta=never"]
-    command += [f"--{key}={value}" for key, value in settings.items()]
-    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if not test.check(run.returncode == 0, f"fio {options}: {run.stderr or run.stdout}"):
-        return
-    job = json.loads(run.stdout[run.stdout.index("{"):])["jobs"][0]
-    test.equal(job["error"], 0, f"fio {options}: error")
-    # A verification that read nothing would prove nothing.
-    test.check(job["read"]["io_bytes"] >= job["write"]["io_bytes"] > 0,
-               f"fio wrote {job['write']['io_bytes']} and verified {job['read']['io_bytes']}")
-
-
 @tap.each("fio --verify, random sizes, offsets and depths: sectors of {0}, {1}",
           [(512, "default options"), (512, "bypass options"), (4096, "default options"),
            (4096, "bypass options")])
@@ -62,11 +45,11 @@ def test_fio(test, size, which):
     options = [] if size == 512 else ["sector_size:4096"]
     options += BYPASS if "bypass" in which else []
     mapping = encrypted(test, test.enter(blockdev.NullBlk(48)), options)
-    fio(test, mapping, rw="randwrite", bsrange=f"{size}-256k", blockalign=size, iodepth=32,
-        size="16m")
-    fio(test, mapping, rw="randrw", bsrange=f"{size}-1m", blockalign=size, iodepth=7, size="16m",
-        offset="16m", iodepth_batch=4, randrepeat=1)
-    fio(test, mapping, rw="write", bs="1m", iodepth=16, size="16m")
+    fio.verify(test, mapping, rw="randwrite", bsrange=f"{size}-256k", blockalign=size,
+               iodepth=32, size="16m")
+    fio.verify(test, mapping, rw="randrw", bsrange=f"{size}-1m", blockalign=size, iodepth=7,
+               size="16m", offset="16m", iodepth_batch=4, randrepeat=1)
+    fio.verify(test, mapping, rw="write", bs="1m", iodepth=16, size="16m")
 
 
 @tap.test("reads and writes of every length and offset in sectors of 512")
@@ -289,26 +272,6 @@ def test_flush(test):
 
 def flush_count(device):
     return int(blockdev.read_text(f"{device.sysfs}/stat").split()[15])
-
-
-@tap.each("queue limits are stock's, with {0}",
-          ["sector_size:512", "sector_size:1024", "sector_size:4096",
-           "sector_size:512 allow_discards", "sector_size:4096 allow_discards"])
-def test_limits(test, words):
-    for attributes in ({"discard": 1}, {"blocksize": 4096, "discard": 1}, {"cache_size": 4},
-                       {"max_sectors": 4096}):
-        backing = test.enter(blockdev.NullBlk(4, **attributes))
-        found = []
-        for target in (dm.STOCK, dm.TARGET):
-            line = cases.line("aes-xts-plain64", KEY, 0, backing.dev, 0, words.split())
-            with dm.crypt(line, backing.sectors, target) as mapping:
-                limits = blockdev.limits(mapping)
-                # On 6.1 stock keeps segments at a page, for block layers that did not split what
-                # the target built; later kernels dropped it, and crypt-bulk never had it.
-                limits.pop("max_segment_size")
-                found.append(limits)
-        test.equal(found[1], found[0], f"limits over null_blk {attributes}")
-        test.check("logical_block_size" in found[0], "something was compared")
 
 
 @tap.each("{0} with files: written, mounted again, checked", ["ext4", "xfs"], timeout=180)
