@@ -1,0 +1,404 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""What the system is told of a mapping: limits, reports, work queues, measurements, audit records.
+
+Everything is compared with what the stock target of the running kernel does.
+"""
+
+import contextlib
+import errno
+import os
+import re
+import socket
+import struct
+import subprocess
+
+import blockdev
+import cases
+import dm
+import kernel
+import layout
+import tap
+
+MIB = 1 << 20
+KEY = cases.key(64)
+BOTH = (dm.STOCK, dm.TARGET)
+WORKQUEUES = "/sys/devices/virtual/workqueue"
+
+
+def line(backing, options=(), cipher="aes-xts-plain64", key=KEY):
+    return cases.line(cipher, key, 0, backing.dev, 0, options)
+
+
+def options_known():
+    """The options that the stock target of this kernel knows, too."""
+    words = ["allow_discards", "same_cpu_crypt", "high_priority", "submit_from_crypt_cpus",
+             "no_read_workqueue", "no_write_workqueue", "sector_size:4096", "iv_large_sectors"]
+    if dm.versions()[dm.STOCK] < (1, 26, 0):
+        words.remove("high_priority")
+    return words
+
+
+def as_stock(text):
+    """A text of the target under test, with stock's name in the place of its own."""
+    return text.replace(dm.TARGET, dm.STOCK)
+
+
+class Disk:
+    """A disk that a driver made, with what the suites ask of one."""
+
+    def __init__(self, name):
+        self.path, self.sysfs = f"/dev/{name}", f"/sys/block/{name}"
+        self.dev = blockdev.read_text(f"{self.sysfs}/dev")
+        self.sectors = int(blockdev.read_text(f"{self.sysfs}/size"))
+
+
+@contextlib.contextmanager
+def new_disk(prefix, module, *parameters):
+    """The disk that appears when a module is loaded."""
+    before = set(os.listdir("/sys/block"))
+    kernel.modprobe(module, *parameters)
+
+    def appeared():
+        return sorted(name for name in set(os.listdir("/sys/block")) - before
+                      if name.startswith(prefix))
+    found = tap.poll(appeared)
+    if not found:
+        raise RuntimeError(f"no disk of {module}")
+    yield Disk(found[0])
+    # The scan of a new disk may still hold it.
+    if not tap.poll(lambda: kernel.rmmod(module).returncode == 0, timeout=10):
+        raise RuntimeError(f"{module} is still in use")
+
+
+def atomic_disk():
+    """A SCSI disk, with atomic writes where its driver has them."""
+    parameters = ["dev_size_mb=16", "sector_size=512"]
+    if "atomic_wr:" in kernel.modinfo("scsi_debug", "parm"):
+        parameters.append("atomic_wr=1")
+    kernel.modprobe("sd_mod")
+    return new_disk("sd", "scsi_debug", *parameters)
+
+
+@contextlib.contextmanager
+def memory_disk():
+    """Persistent memory, which memmap= made, for the rest of the VM's life."""
+    kernel.modprobe("nd_pmem")
+    kernel.modprobe("nd_e820")
+    if not tap.poll(lambda: os.path.exists("/sys/block/pmem0")):
+        raise RuntimeError("no persistent memory: is memmap= on the kernel's command line?")
+    disk = Disk("pmem0")
+    if blockdev.queue(disk)["queue/dax"] != "1":
+        raise RuntimeError("files on this memory could not be mapped directly")
+    yield disk
+
+
+ZONED = {"zoned": 1, "zone_size": 4, "zone_nr_conv": 1}
+DISKS = {
+    "null_blk": lambda: blockdev.NullBlk(8),
+    "null_blk that discards": lambda: blockdev.NullBlk(8, discard=1),
+    "null_blk of 4096-byte sectors": lambda: blockdev.NullBlk(8, blocksize=4096, discard=1),
+    "null_blk with a cache": lambda: blockdev.NullBlk(8, cache_size=4),
+    "null_blk of large requests": lambda: blockdev.NullBlk(8, max_sectors=4096),
+    "null_blk with zones": lambda: blockdev.NullBlk(32, **ZONED),
+    "null_blk with zones, few of them open":
+        lambda: blockdev.NullBlk(32, zone_max_open=3, zone_max_active=4, **ZONED),
+    "null_blk with zones of 4096-byte sectors":
+        lambda: blockdev.NullBlk(32, blocksize=4096, max_sectors=4096, **ZONED),
+    "scsi_debug, atomic if it can": atomic_disk,
+    "persistent memory": memory_disk,
+    "loop": lambda: blockdev.SparseLoop(8 * MIB),
+}
+
+
+@tap.each("the queue of a mapping is as stock's, over {0}", DISKS)
+def test_queue(test, kind):
+    backing = test.enter(DISKS[kind]())
+    for size in (512, 1024, 4096):
+        for words in ([], ["allow_discards"]):
+            options = [f"sector_size:{size}", *words]
+            found = []
+            for target in BOTH:
+                with dm.crypt(line(backing, options), backing.sectors, target) as mapping:
+                    found.append(blockdev.queue(mapping))
+            test.check("queue/logical_block_size" in found[0], "something was compared")
+            different = {name for name in {*found[0], *found[1]}
+                         if found[0].get(name) != found[1].get(name)}
+            test.equal({name: found[1].get(name) for name in different},
+                       {name: found[0].get(name) for name in different},
+                       f"queue with {options}")
+
+
+@tap.test("atomic writes: as large as stock allows, and read back")
+def test_atomic(test):
+    backing = test.enter(atomic_disk())
+    limits = []
+    for target in BOTH:
+        with dm.crypt(line(backing), backing.sectors, target) as mapping:
+            limits.append(int(blockdev.queue(mapping).get("queue/atomic_write_unit_max_bytes", 0)))
+            if not limits[-1]:
+                continue
+            rwf_atomic = 0x40
+            for size in (4096, limits[-1]):
+                data = os.urandom(size)
+                blockdev.write(mapping.path, MIB, data, rwf_atomic)
+                test.check(blockdev.read(mapping.path, MIB, size) == data,
+                           f"{target}: {size} bytes read back")
+            test.raises(OSError, errno.EINVAL, blockdev.write, mapping.path, MIB,
+                        bytes(2 * limits[-1]), rwf_atomic)
+            with kernel.Parameter("max_write_size", 4096, kernel.MODULES[target]), \
+                    blockdev.BlockTrace(backing) as trace:
+                blockdev.write(mapping.path, 0, bytes(16384), rwf_atomic)
+                test.equal([(sector, count) for _, sector, count in trace.bios()], [(0, 32)],
+                           f"{target}: an atomic write is not split")
+    test.equal(limits[1], limits[0], "largest atomic write")
+    if not limits[0]:
+        raise tap.Skip("this kernel's stock target has no atomic writes")
+
+
+# Bios of 3 MiB, of 1 MiB in pages, of a few sectors more than a power of two; and small ones.
+SPLITS = ["1048576@0x3", "4096@0x256", "4096@0x255 1536@0", "131072@0 512@0", "135168@0", "512@0"]
+
+
+@tap.each("requests are split where stock splits them, {0}",
+          ["sector_size:512", "sector_size:4096", "sector_size:512, sectors of 4096 below"])
+def test_splits(test, which):
+    layout.require()
+    size = 4096 if "4096" in which else 512
+    options = [which] if "below" not in which else []
+    backing = test.enter(blockdev.NullBlk(16, blocksize=4096 if "below" in which else 512,
+                                          max_sectors=4096))
+    # Before 6.11 stock has no parameters.
+    limits = [(0, 0)]
+    if kernel.has_parameter("max_write_size", kernel.MODULES[dm.STOCK]):
+        limits += [(1, 1), (4096, 8192), (8192, 4096), (10000, 70000), (131071, 131073),
+                   (1 << 20, 1 << 30)]
+    for read_size, write_size in limits:
+        found = {}
+        for target in BOTH:
+            module = kernel.MODULES[target]
+            with contextlib.ExitStack() as stack:
+                if len(limits) > 1:
+                    stack.enter_context(kernel.Parameter("max_read_size", read_size, module))
+                    stack.enter_context(kernel.Parameter("max_write_size", write_size, module))
+                mapping = stack.enter_context(dm.crypt(line(backing, options), backing.sectors,
+                                                       target))
+                trace = stack.enter_context(blockdev.BlockTrace(backing))
+                for seed, segments in enumerate(SPLITS):
+                    if size == 4096 and re.search(r"(1536|512)@", segments):
+                        continue
+                    for operation in ("write", "read"):
+                        result = layout.submit(operation, mapping.path, 24, seed, segments)
+                        test.check(not result.error and not result.problem,
+                                   f"{target}: {operation} of {segments}: {result}")
+                found[target] = sorted(trace.bios())
+        test.check(found[dm.STOCK], "something was traced")
+        test.equal(found[dm.TARGET], found[dm.STOCK],
+                   f"bios with max_read_size {read_size}, max_write_size {write_size}")
+
+
+def workqueues():
+    """The work queues of mappings in sysfs: name, without its number, to its files' contents."""
+    found = {}
+    for name in os.listdir(WORKQUEUES):
+        if not name.startswith("kcryptd"):
+            continue
+        directory = f"{WORKQUEUES}/{name}"
+        files = {entry: blockdev.read_text(f"{directory}/{entry}")
+                 for entry in sorted(os.listdir(directory))
+                 if os.path.isfile(f"{directory}/{entry}") and entry != "uevent"}
+        found[re.sub(r"-\d+$", "-N", name)] = files
+    return found
+
+
+@tap.test("work queues and threads are named and set up as stock's, whatever the options")
+def test_workqueues(test):
+    backing = test.enter(blockdev.NullBlk(4))
+    for options in ([], *([word] for word in options_known())):
+        found = []
+        for target in BOTH:
+            with dm.crypt(line(backing, options), backing.sectors, target):
+                threads = kernel.threads("kcryptd", "kworker/R-kcryptd", "dmcrypt_write")
+                found.append((workqueues(), [re.sub(r"-\d+$", "-N", name) for name in threads]))
+        test.equal(found[1], found[0], f"with {options}")
+        test.check(found[0][1], "threads were found")
+    test.equal(workqueues(), {}, "work queues left behind")
+
+
+@tap.test("a mapping moves between the targets though both have work queues for it in sysfs")
+def test_workqueue_names(test):
+    backing = test.enter(blockdev.NullBlk(4))
+    tables = {target: [(0, backing.sectors, target, line(backing))] for target in BOTH}
+    mapping = test.enter(dm.Mapping(tables[dm.STOCK]))
+    for target in (dm.TARGET, dm.STOCK, dm.TARGET, dm.TARGET):
+        dm.load(mapping.name, tables[target])
+        # The queues of the live table and of the loaded one are there at once.
+        names = [name for name in os.listdir(WORKQUEUES) if name.startswith("kcryptd")]
+        test.check(len(names) in (0, 4), f"queues of two tables: {sorted(names)}")
+        dm.suspend(mapping.name)
+        dm.resume(mapping.name)
+    queue = next((name for name in os.listdir(WORKQUEUES) if name.startswith("kcryptd-")), None)
+    if queue:
+        path = f"{WORKQUEUES}/{queue}/cpumask"
+        with open(path, "w") as file:
+            file.write("1")
+        test.equal(int(blockdev.read_text(path), 16), 1, "the CPUs that encrypt can be chosen")
+    blockdev.write(mapping.path, 0, b"w" * MIB)
+    test.check(blockdev.read(mapping.path, 0, MIB) == b"w" * MIB, "written and read")
+
+
+REPORTS = (["status"], ["status", "--noflush"], ["info"], ["deps"], ["deps", "-o", "devname"],
+           ["ls", "--tree"], ["ls"], ["info", "-c", "--noheadings", "-o", "all"])
+
+
+@tap.test("dmsetup status, info, deps, ls and targets: as for stock but for the name")
+def test_reports(test):
+    backing = test.enter(blockdev.NullBlk(4))
+    name = dm.unique("dcbreport")
+    for options in ([], ["allow_discards", "sector_size:4096"]):
+        found = []
+        for target in BOTH:
+            with dm.crypt(line(backing, options), backing.sectors, target, name):
+                found.append({" ".join(words): as_stock(dm.dmsetup(
+                    *words, *([] if words[0] == "ls" else [name]), check=True).stdout)
+                    for words in REPORTS})
+        for words, wanted in found[0].items():
+            test.equal(found[1][words], wanted, f"dmsetup {words}")
+        test.check(name in found[0]["info"] and "crypt" in found[0]["status"], "it was there")
+    targets = dict(entry.split() for entry in dm.dmsetup("targets").stdout.splitlines())
+    test.check(re.fullmatch(r"v1\.\d+\.\d+", targets.get(dm.TARGET, "")), f"targets: {targets}")
+
+
+MEASUREMENTS = "/sys/kernel/security/ima/ascii_runtime_measurements"
+
+
+def measured(name):
+    """What IMA recorded when a table was loaded for a mapping, one text a target."""
+    found = []
+    with open(MEASUREMENTS) as file:
+        for entry in file:
+            # PCR template-hash ima-buf digest event data
+            words = entry.split()
+            if len(words) < 6 or words[4] != "dm_table_load":
+                continue
+            text = bytes.fromhex(words[5]).decode()
+            if f"name={name}," in text:
+                found += [part for part in text.split(";") if part.startswith("target_index=")]
+    return found
+
+
+MEASURED = [
+    ("aes-xts-plain64", 64, []),
+    ("aes-cbc-essiv:sha256", 32, []),
+    ("aes:4-cbc-plain64", 64, []),
+    ("capi:xts(aes)-plain64", 64, ["sector_size:1024"]),
+    ("capi:cbc(aes)-essiv:sha256", 32, ["sector_size:4096", "iv_large_sectors"]),
+    ("cipher_null-ecb", 0, []),
+    ("cipher_null-ecb", 0, ["sector_size:512"]),
+]
+
+
+@tap.test("integrity measurement records the same of a table as for stock")
+def test_ima(test):
+    if not os.path.exists(MEASUREMENTS):
+        subprocess.run(["mount", "-t", "securityfs", "securityfs", "/sys/kernel/security"],
+                       check=True)
+    test.require("critical_data" in blockdev.read_text("/proc/cmdline"), "ima_policy= is given")
+    backing = test.enter(blockdev.NullBlk(4))
+    tables = MEASURED + [("aes-xts-plain64", 64, [word]) for word in options_known()]
+    tables.append(("aes-xts-plain64", 64, options_known()))
+    for cipher, key_size, options in tables:
+        found = []
+        for target in BOTH:
+            name = dm.unique("dcbima")
+            params = line(backing, options, cipher, cases.key(key_size))
+            with dm.crypt(params, backing.sectors, target, name):
+                found.append(measured(name))
+            test.equal(len(found[-1]), 1, f"{target}: measurements of {cipher} {options}")
+        version = r"target_name=[^,]*,target_version=[^,]*,"
+        test.check(all(re.search(version, text) for text in found[1]), "name and version are there")
+        test.equal([re.sub(version, "", text) for text in found[1]],
+                   [re.sub(version, "", text) for text in found[0]], f"{cipher} {options}")
+
+
+class Audit:
+    """The audit records of device-mapper, while a with statement lasts."""
+
+    GET, SET = 1000, 1001
+    DM_CTRL, DM_EVENT = 1338, 1339
+    ENABLED = 1
+
+    def __init__(self):
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 9)
+        # The group of those who read along.
+        self._socket.bind((0, 1))
+        self._socket.settimeout(5)
+
+    def _enable(self, value):
+        # The command itself is the answer; the group shows that it happened.
+        body = struct.pack("=10I", self.ENABLED, value, *[0] * 8)
+        header = struct.pack("=IHHII", 16 + len(body), self.SET, 5, 0, 0)
+        self._socket.send(header + body)
+
+    def __enter__(self):
+        self._enable(1)
+        return self
+
+    def __exit__(self, *_exc):
+        self._enable(0)
+        self._socket.close()
+
+    def records(self, count):
+        """The next records of device-mapper: (type, text without time and number)."""
+        found = []
+        while len(found) < count:
+            try:
+                message = self._socket.recv(16384)
+            except socket.timeout:
+                break
+            kind = struct.unpack_from("=IH", message)[1]
+            if kind in (self.DM_CTRL, self.DM_EVENT):
+                text = message[16:].rstrip(b"\0").decode(errors="replace")
+                found.append((kind, re.sub(r"^audit\([^)]*\): ", "", text).strip()))
+        return found
+
+
+# Lines and how many records there are when the mapping is made and removed, or refused.
+AUDITED = [
+    ("aes-xts-plain64 KEY 0 DEV 0", 2),
+    ("aes-xts-plain64 KEY 0 DEV 0 1 sector_size:4096", 2),
+    ("aes-xts-plain64 KEY 0 DEV x", 2),
+    ("aes-xts-plain64 KEY 0 DEV 0 1 nosuch", 2),
+    ("aes-cbc-nosuch " + "00" * 32 + " 0 DEV 0", 2),
+    ("nosuch-cbc-plain " + "00" * 32 + " 0 DEV 0", 2),
+    ("aes-xts-plain64 00 0 DEV 0", 2),
+    ("aes-xts-plain64 KEY 0 999:999 0", 2),
+    ("aes-xts-plain64 KEY 0 DEV", 0),
+]
+
+
+@tap.test("audit records of tables made, refused and dropped are stock's but for the module's name")
+def test_audit(test):
+    backing = test.enter(blockdev.NullBlk(4))
+    audit = test.enter(Audit())
+    log = test.enter(kernel.Log())
+    for text, count in AUDITED:
+        params = text.replace("KEY", KEY).replace("DEV", backing.dev)
+        found = []
+        for target in BOTH:
+            cases.judge(params, 64, target, log)
+            # Another mapping's records say that there are no more of this one.
+            cases.judge(line(backing), 8, dm.STOCK, log)
+            records = audit.records(count + 2)
+            test.equal(len(records), count + 2, f"{target}: records of {text}")
+            found.append(records[:count])
+        module = f"module={dm.TARGET} "
+        test.check(all(record.startswith(module) for _, record in found[1]), f"{found[1]}")
+        test.equal([(kind, as_stock(record)) for kind, record in found[1]], found[0], text)
+
+
+if __name__ == "__main__":
+    kernel.modprobe("dm-crypt")
+    kernel.modprobe(kernel.MODULE)
+    kernel.hurry_rcu()
+    tap.main()
