@@ -319,13 +319,15 @@ void cbulk_table_print_ima(struct dm_target *ti, char *result, unsigned int maxl
 	DMEMIT(",iv_large_sectors=%c",
 	       yes_or_no(test_bit(CBULK_IV_LARGE_SECTORS, &ct->flags)));
 
+	if (cipher->used_tag_size)
+		DMEMIT(",integrity_tag_size=%u,cipher_auth=%s", cipher->used_tag_size,
+		       cipher->tag_type);
 	if (cipher->unit_size != SECTOR_SIZE)
 		DMEMIT(",sector_size=%u", cipher->unit_size);
 	DMEMIT(",cipher_string=%s", cipher->spec);
 	DMEMIT(",key_size=%u", cipher->key_size);
-	DMEMIT(",key_parts=%u", cipher->tfms_count);
-	/* Bytes of the key that are for the IV, and for authentication: no mode that has them. */
-	DMEMIT(",key_extra_size=%u", 0);
-	DMEMIT(",key_mac_size=%u", 0);
+	DMEMIT(",key_parts=%u", cipher->key_parts);
+	DMEMIT(",key_extra_size=%u", cipher->key_extra_size);
+	DMEMIT(",key_mac_size=%u", cipher->mac_size);
 	DMEMIT(";");
 }
