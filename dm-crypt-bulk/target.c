@@ -118,14 +118,28 @@ static int start_threads(struct dm_target *ti, struct cbulk_target *ct)
 	return ret;
 }
 
+/* As in the stock target, what fails so early leaves no audit record. */
+static int alloc_target(struct dm_target *ti, const char *key)
+{
+	int key_size = cbulk_key_size(key, &ti->error);
+	struct cbulk_target *ct;
+
+	if (key_size < 0)
+		return key_size;
+	ct = kzalloc(sizeof(*ct), GFP_KERNEL);
+	if (!ct) {
+		ti->error = "Cannot allocate encryption context";
+		return -ENOMEM;
+	}
+	ct->cipher.key_size = key_size;
+	mutex_init(&ct->key_lock);
+	ti->private = ct;
+	return 0;
+}
+
 static int construct(struct dm_target *ti, struct cbulk_target *ct, unsigned int argc, char **argv)
 {
 	int ret;
-
-	ret = cbulk_key_size(argv[1], &ti->error);
-	if (ret < 0)
-		return ret;
-	ct->cipher.key_size = ret;
 
 	ret = cbulk_table_parse_options(ti, ct, argc - 5, argv + 5);
 	if (ret)
@@ -152,7 +166,6 @@ static int construct(struct dm_target *ti, struct cbulk_target *ct, unsigned int
 
 static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 {
-	struct cbulk_target *ct;
 	int ret;
 
 	if (argc < 5) {
@@ -160,14 +173,9 @@ static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		return -EINVAL;
 	}
 
-	ct = kzalloc(sizeof(*ct), GFP_KERNEL);
-	if (!ct) {
-		ti->error = "Cannot allocate encryption context";
-		ret = -ENOMEM;
-	} else {
-		ti->private = ct;
-		mutex_init(&ct->key_lock);
-		ret = construct(ti, ct, argc, argv);
+	ret = alloc_target(ti, argv[1]);
+	if (!ret) {
+		ret = construct(ti, ti->private, argc, argv);
 		audit(ti, "ctr", !ret);
 	}
 	/* The key has been taken over, or is not wanted: no copy stays in the argument. */
@@ -177,7 +185,7 @@ static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		return ret;
 	}
 
-	ti->per_io_data_size = cbulk_io_size(ct);
+	ti->per_io_data_size = cbulk_io_size(ti->private);
 	ti->num_flush_bios = 1;
 	ti->limit_swap_bios = true;
 	ti->accounts_remapped_io = true;

@@ -293,6 +293,8 @@ MEASURED = [
     ("aes:4-cbc-plain64", 64, []),
     ("capi:xts(aes)-plain64", 64, ["sector_size:1024"]),
     ("capi:cbc(aes)-essiv:sha256", 32, ["sector_size:4096", "iv_large_sectors"]),
+    ("aes:64-cbc-lmk", 1040, []),
+    ("aes-cbc-tcw", 64, []),
     ("cipher_null-ecb", 0, []),
     ("cipher_null-ecb", 0, ["sector_size:512"]),
 ]
@@ -374,6 +376,8 @@ AUDITED = [
     ("aes-xts-plain64 00 0 DEV 0", 2),
     ("aes-xts-plain64 KEY 0 999:999 0", 2),
     ("aes-xts-plain64 KEY 0 DEV", 0),
+    ("aes-xts-plain64 :x:user:dcb 0 DEV 0", 0),
+    ("aes-xts-plain64 :64:user:dcb:nosuch 0 DEV 0", 2),
 ]
 
 
