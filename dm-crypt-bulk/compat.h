@@ -171,17 +171,17 @@ static inline int cbulk_md5_whole_blocks(const struct cbulk_md5 *md5, const stru
  * had them, known by name, and their size had to be the user's to the byte.
  */
 #ifdef CBULK_HAVE_METADATA_SIZE
-#define cbulk_integrity_size(profile) ((profile)->metadata_size)
+#define cbulk_integrity_size(bi) ((bi)->metadata_size)
 #else
-#define cbulk_integrity_size(profile) ((profile)->tuple_size)
+#define cbulk_integrity_size(bi) ((bi)->tuple_size)
 #endif
 
 #ifdef CBULK_HAVE_CSUM_TYPE
-#define cbulk_integrity_opaque(profile) ((profile)->csum_type == BLK_INTEGRITY_CSUM_NONE)
+#define cbulk_integrity_opaque(bi) ((bi)->csum_type == BLK_INTEGRITY_CSUM_NONE)
 #define CBULK_INTEGRITY_EXACT false
 #else
-#define cbulk_integrity_opaque(profile) \
-	(!strcasecmp((profile)->profile->name, "DM-DIF-EXT-TAG"))
+#define cbulk_integrity_opaque(bi) \
+	(!strcasecmp((bi)->profile->name, "DM-DIF-EXT-TAG"))
 #define CBULK_INTEGRITY_EXACT true
 #endif
 

@@ -194,17 +194,11 @@ static int unit_finish(struct cbulk_request *base)
 	return ops && ops->after ? touch_after(base->io, rq) : 0;
 }
 
-/* A tag that does not match is reported when it does not match for the second time either. */
 static void unit_failed(struct cbulk_request *base)
 {
 	struct unit_request *rq = container_of(base, struct unit_request, base);
-	struct cbulk_io *io = base->io;
-	sector_t sector = le64_to_cpu(rq->sector);
 
-	if (!io->recheck)
-		return;
-	DMERR_LIMIT("%pg: INTEGRITY AEAD ERROR, sector %llu", io->ct->dev->bdev,
-		    (unsigned long long)sector);
+	WRITE_ONCE(base->io->bad_sector, le64_to_cpu(rq->sector));
 }
 
 static int unit_run(struct cbulk_io *io)

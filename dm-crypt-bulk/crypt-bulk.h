@@ -206,7 +206,7 @@ struct cbulk_request {
  *	io->cv. Returns as cbulk_convert_submitted(), or a negative errno.
  * @finish: a unit came back from an asynchronous driver without error. Optional. Context: the
  *	driver's callback, may be softirq. Returns 0 or a negative errno.
- * @failed: a unit could not be decrypted because of its tag. Optional. Context: as @finish.
+ * @failed: the tag of a unit did not match: note which. Optional. Context: as @finish.
  */
 struct cbulk_way {
 	bool in_place;
@@ -261,6 +261,7 @@ struct cbulk_convert {
  * @tags_from_pool: they came from the pool of last resort
  * @recheck: read: it is tried a second time, because a tag did not match
  * @rechecked: completed when that try is decrypted
+ * @bad_sector: where the tag did not match, relative to the mapping
  * @work: to go on in a workqueue
  * @pushed: write: link in the order thread's inbox
  * @sorted: write: link in the order thread's batch
@@ -280,6 +281,7 @@ struct cbulk_io {
 	bool tags_from_pool;
 	bool recheck;
 	struct completion *rechecked;
+	sector_t bad_sector;
 	struct work_struct work;
 	union {
 		struct llist_node pushed;

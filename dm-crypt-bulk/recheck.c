@@ -8,6 +8,7 @@
  */
 #include <linux/blkdev.h>
 #include <linux/completion.h>
+#include <linux/sched/mm.h>
 #include "crypt-bulk.h"
 
 static void reread_endio(struct bio *bio)
@@ -18,6 +19,17 @@ static void reread_endio(struct bio *bio)
 static void decrypt_done(struct cbulk_io *io)
 {
 	complete(io->rechecked);
+}
+
+static void report(const struct cbulk_io *io, struct bio *own)
+{
+	/* The audit subsystem allocates as it likes. */
+	unsigned int noio = memalloc_noio_save();
+
+	DMERR_LIMIT("%pg: INTEGRITY AEAD ERROR, sector %llu", io->ct->dev->bdev,
+		    (unsigned long long)io->bad_sector);
+	dm_audit_log_bio(DM_MSG_PREFIX, "integrity-aead", own, io->bad_sector, 0);
+	memalloc_noio_restore(noio);
 }
 
 /* Read what io->base asks for into @own, and decrypt it there. */
@@ -41,6 +53,8 @@ static void reread(struct cbulk_io *io, struct bio *own)
 	cbulk_convert_start(io, own, NULL, decrypt_done);
 	if (cbulk_convert(io, true) == CBULK_CONVERTING)
 		wait_for_completion(&done);
+	if (io->error == BLK_STS_PROTECTION)
+		report(io, own);
 }
 
 /**

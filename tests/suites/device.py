@@ -9,10 +9,9 @@ import contextlib
 import errno
 import os
 import re
-import socket
-import struct
 import subprocess
 
+import audit
 import blockdev
 import cases
 import dm
@@ -323,48 +322,6 @@ def test_ima(test):
                    [re.sub(version, "", text) for text in found[0]], f"{cipher} {options}")
 
 
-class Audit:
-    """The audit records of device-mapper, while a with statement lasts."""
-
-    GET, SET = 1000, 1001
-    DM_CTRL, DM_EVENT = 1338, 1339
-    ENABLED = 1
-
-    def __init__(self):
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 9)
-        # The group of those who read along.
-        self._socket.bind((0, 1))
-        self._socket.settimeout(5)
-
-    def _enable(self, value):
-        # The command itself is the answer; the group shows that it happened.
-        body = struct.pack("=10I", self.ENABLED, value, *[0] * 8)
-        header = struct.pack("=IHHII", 16 + len(body), self.SET, 5, 0, 0)
-        self._socket.send(header + body)
-
-    def __enter__(self):
-        self._enable(1)
-        return self
-
-    def __exit__(self, *_exc):
-        self._enable(0)
-        self._socket.close()
-
-    def records(self, count):
-        """The next records of device-mapper: (type, text without time and number)."""
-        found = []
-        while len(found) < count:
-            try:
-                message = self._socket.recv(16384)
-            except socket.timeout:
-                break
-            kind = struct.unpack_from("=IH", message)[1]
-            if kind in (self.DM_CTRL, self.DM_EVENT):
-                text = message[16:].rstrip(b"\0").decode(errors="replace")
-                found.append((kind, re.sub(r"^audit\([^)]*\): ", "", text).strip()))
-        return found
-
-
 # Lines and how many records there are when the mapping is made and removed, or refused.
 AUDITED = [
     ("aes-xts-plain64 KEY 0 DEV 0", 2),
@@ -384,7 +341,7 @@ AUDITED = [
 @tap.test("audit records of tables made, refused and dropped are stock's but for the module's name")
 def test_audit(test):
     backing = test.enter(blockdev.NullBlk(4))
-    audit = test.enter(Audit())
+    records = test.enter(audit.Audit())
     log = test.enter(kernel.Log())
     for text, count in AUDITED:
         params = text.replace("KEY", KEY).replace("DEV", backing.dev)
@@ -393,9 +350,9 @@ def test_audit(test):
             cases.judge(params, 64, target, log)
             # Another mapping's records say that there are no more of this one.
             cases.judge(line(backing), 8, dm.STOCK, log)
-            records = audit.records(count + 2)
-            test.equal(len(records), count + 2, f"{target}: records of {text}")
-            found.append(records[:count])
+            seen = records.read(count + 2)
+            test.equal(len(seen), count + 2, f"{target}: records of {text}")
+            found.append(seen[:count])
         module = f"module={dm.TARGET} "
         test.check(all(record.startswith(module) for _, record in found[1]), f"{found[1]}")
         test.equal([(kind, as_stock(record)) for kind, record in found[1]], found[0], text)

@@ -8,6 +8,7 @@ import mmap
 import threading
 import time
 
+import audit
 import blockdev
 import cases
 import dm
@@ -171,6 +172,21 @@ def test_log(test):
         verdict(bulk, 0, 4096)
     flood = [text for text in log.read() if "INTEGRITY" in text]
     test.check(1 <= len(flood) <= 20, f"{len(flood)} lines for 50 errors")
+
+
+@tap.test("a failed authentication leaves stock's audit record")
+def test_audit(test):
+    _, stock, bulk = pair(test, MAIN, 4096)
+    records = test.enter(audit.Audit())
+    seen = []
+    for mapping, target in ((stock, dm.STOCK), (bulk, dm.TARGET)):
+        test.equal(verdict(mapping, 40960, 4096), errno.EILSEQ, "never written")
+        kind, text = records.read(1)[0]
+        test.equal(kind, audit.Audit.DM_EVENT, "type")
+        test.check(text.startswith(f"module={target} op=integrity-aead "), text)
+        seen.append(text.replace(f"module={target} ", ""))
+    test.equal(seen[1], seen[0], "what crypt-bulk has recorded, and stock")
+    test.check("sector=80 " in seen[1], seen[1])
 
 
 @tap.test("what was never written cannot be read, as with stock")
