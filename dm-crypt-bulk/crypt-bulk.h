@@ -38,6 +38,9 @@
 
 #define DM_MSG_PREFIX "crypt-bulk"
 
+/* The name of the stock target, which the module also takes when loaded with replace_stock. */
+#define CBULK_STOCK_NAME "crypt"
+
 /* Bios and crypto requests that a mapping can always get, as many as the stock target keeps. */
 #define CBULK_MIN_IOS 64
 

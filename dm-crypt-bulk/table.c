@@ -20,7 +20,7 @@
 
 static bool hide_keys = true;
 module_param(hide_keys, bool, 0644);
-MODULE_PARM_DESC(hide_keys, "Print - in place of keys in table lines (default Y)");
+MODULE_PARM_DESC(hide_keys, "Print - in place of keys in table lines of crypt-bulk (default Y)");
 
 static const struct {
 	const char *name;
@@ -211,8 +211,17 @@ int cbulk_table_parse_device(struct dm_target *ti, struct cbulk_target *ct, char
 	return 0;
 }
 
-/* The bytes of a key appear in a table line only if the administrator asked for them. */
-static unsigned int print_key(const struct cbulk_cipher *cipher, char *result, unsigned int maxlen)
+/*
+ * The bytes of a key appear in a table line only if the administrator asked for them. Under the
+ * stock target's name dmsetup asks him, and cryptsetup has to find them.
+ */
+static bool hides_key(const struct dm_target *ti)
+{
+	return READ_ONCE(hide_keys) && strcmp(ti->type->name, CBULK_STOCK_NAME);
+}
+
+static unsigned int print_key(const struct dm_target *ti, const struct cbulk_cipher *cipher,
+			      char *result, unsigned int maxlen)
 {
 	unsigned int sz = 0, i;
 
@@ -220,7 +229,7 @@ static unsigned int print_key(const struct cbulk_cipher *cipher, char *result, u
 		DMEMIT(":%u:%s", cipher->key_size, cipher->key_name);
 		return sz;
 	}
-	if (!cipher->key_size || READ_ONCE(hide_keys)) {
+	if (!cipher->key_size || hides_key(ti)) {
 		DMEMIT("-");
 		return sz;
 	}
@@ -275,7 +284,7 @@ void cbulk_table_print(struct dm_target *ti, char *result, unsigned int maxlen)
 
 	DMEMIT("%s ", ct->cipher.spec);
 	mutex_lock(&ct->key_lock);
-	sz += print_key(&ct->cipher, result + sz, maxlen - sz);
+	sz += print_key(ti, &ct->cipher, result + sz, maxlen - sz);
 	mutex_unlock(&ct->key_lock);
 	DMEMIT(" %llu %s %llu", ct->iv_offset, ct->dev->name, (unsigned long long)ct->start);
 	sz += print_options(ti, ct, result + sz, maxlen - sz);

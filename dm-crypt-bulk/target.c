@@ -18,6 +18,10 @@ module_param(max_write_size, uint, 0644);
 MODULE_PARM_DESC(max_write_size,
 		 "Maximum size of a write request, bytes (default 0: as the kernel's own dm-crypt)");
 
+static bool replace_stock;
+module_param(replace_stock, bool, 0444);
+MODULE_PARM_DESC(replace_stock, "Be the target \"crypt\" as well, in place of dm_crypt (default N)");
+
 /*
  * What makes the names of work queues unique, as sysfs wants them to be. The stock target counts
  * from 1, and has queues for the same device while a mapping moves from one target to the other.
@@ -380,14 +384,46 @@ static struct target_type crypt_bulk_target = {
 	.io_hints = target_io_hints,
 };
 
+/* The same target under the name that cryptsetup, systemd and initramfs know. */
+static struct target_type replacing_target;
+
+static int __init register_replacing(void)
+{
+	int ret;
+
+	replacing_target = crypt_bulk_target;
+	replacing_target.name = CBULK_STOCK_NAME;
+	ret = dm_register_target(&replacing_target);
+	if (ret != -EEXIST && ret != -EBUSY)
+		return ret;
+	DMERR("crypt is already registered: unload dm_crypt first (modprobe -r dm-crypt)");
+	/* Some kernels say -EEXIST, which modprobe takes for "the module is loaded already". */
+	return -EBUSY;
+}
+
+/*
+ * A target can be used from its registration on, also by a module whose init then fails. So the
+ * name that may be taken goes first: when it is, nothing was registered.
+ */
 static int __init crypt_bulk_init(void)
 {
-	return dm_register_target(&crypt_bulk_target);
+	int ret = 0;
+
+	if (replace_stock)
+		ret = register_replacing();
+	if (ret)
+		return ret;
+	ret = dm_register_target(&crypt_bulk_target);
+	if (ret && replace_stock)
+		dm_unregister_target(&replacing_target);
+	return ret;
 }
 
 static void __exit crypt_bulk_exit(void)
 {
 	dm_unregister_target(&crypt_bulk_target);
+	if (replace_stock)
+		dm_unregister_target(&replacing_target);
 }
 
 module_init(crypt_bulk_init);
