@@ -4,6 +4,7 @@
 #
 # run_suite SUITE [harness options ...]
 #	KERNEL=6.1	the kernel, as tests/vm/run knows it
+#	extra=DIR	a directory that the guest sees as /mnt/share/extra
 #	SUITE_ARGS	words given to the suite: only tests whose name has one of them are run
 
 tests=$(cd "$(dirname "$0")/.." && pwd)
@@ -18,6 +19,9 @@ run_suite() {
 	cp -r "$tests/lib" "$tests/suites" "$share/"
 	if [ -d "$tests/../tools/bench" ]; then
 		cp -r "$tests/../tools/bench" "$share/tools/"
+	fi
+	if [ "${extra-}" ]; then
+		cp -r "$extra" "$share/extra"
 	fi
 	status=0
 	# shellcheck disable=SC2086 # SUITE_ARGS is a list of words
