@@ -367,8 +367,13 @@ static void target_io_hints(struct dm_target *ti, struct queue_limits *limits)
 
 static struct target_type crypt_bulk_target = {
 	.name = "crypt-bulk",
-	/* The stock target's numbering. What that version can do and crypt-bulk not, it refuses. */
-	.version = { 1, 26, 0 },
+	/*
+	 * Programs read features off the stock target's numbering: 1.22 no_*_workqueue, 1.26
+	 * high_priority, 1.28 integrity_key_size. All of it works here on every kernel, also where
+	 * stock has a lower number. The one thing that depends on the kernel, metadata in the
+	 * device's own sectors (1.27), is asked of the device and not read off this number.
+	 */
+	.version = { 1, 28, 0 },
 	.module = THIS_MODULE,
 	.features = CBULK_TARGET_FEATURES,
 	.report_zones = target_report_zones,

@@ -77,6 +77,22 @@ def test_both(test):
         data = data[::-1]
 
 
+@tap.test("the version's features, which cryptsetup takes for granted, are there on this kernel")
+def test_version(test):
+    load(test, "replace_stock=1")
+    test.equal(dm.versions()[dm.STOCK], (1, 28, 0), "version")
+    backing = test.enter(blockdev.NullBlk(4))
+    options = ["high_priority", "no_read_workqueue", "no_write_workqueue"]
+    with kernel.Log() as log:
+        verdict = cases.judge(f"{line(backing)} 3 {' '.join(options)}", 8, dm.STOCK, log)
+        test.equal(verdict.errno, 0, f"{options}: {verdict}")
+        # As far as the device, which keeps no metadata, lets it come.
+        verdict = cases.judge(
+            f"capi:authenc(hmac(sha256),xts(aes))-plain64 {cases.key(96)} 0 {backing.dev} 0"
+            " 2 integrity:32:aead integrity_key_size:32", 8, dm.STOCK, log)
+        test.equal(verdict.text, "Integrity profile not supported.", "integrity_key_size")
+
+
 @tap.test("on, dm_crypt cannot be loaded, and harms nothing by trying")
 def test_stock_kept_out(test):
     load(test, "replace_stock=1")
