@@ -29,6 +29,7 @@ _F_BUFFER_FULL = 1 << 8
 _F_SKIP_LOCKFS = 1 << 10
 _F_NOFLUSH = 1 << 11
 _F_QUERY_INACTIVE = 1 << 12
+_F_SECURE_DATA = 1 << 15
 _F_DEFERRED = 1 << 17
 
 # "Udev: leave this device alone" (disk, other and subsystem rules, symlinks): an open by blkid
@@ -144,18 +145,31 @@ def message(name, text, sector=0):
     _ioctl(_MESSAGE, name, 0, (0, struct.pack("=Q", sector) + text.encode() + b"\0"))
 
 
-def message_in_place(name, characters):
-    """A message given as numbers: its text is in one buffer of this process, and then nowhere."""
+def _in_place(command, name, count, flags, spec, characters):
+    """An ioctl with a text given as numbers: it is in one buffer of this process, then nowhere."""
     buffer = bytearray(16384)
-    _HEADER.pack_into(buffer, 0, 4, 0, 0, len(buffer), _HEADER.size, 0, 0, 0, 0, 0, 0,
+    _HEADER.pack_into(buffer, 0, 4, 0, 0, len(buffer), _HEADER.size, count, 0, flags, 0, 0, 0,
                       name.encode(), b"")
-    # Behind the header the sector, 0; behind the text a zero that ends it.
-    for at, character in enumerate(characters, _HEADER.size + 8):
+    start = _HEADER.size + len(spec)
+    buffer[_HEADER.size:start] = spec
+    # Behind the text a zero ends it.
+    for at, character in enumerate(characters, start):
         buffer[at] = character
     try:
-        _command(_MESSAGE, buffer)
+        _command(command, buffer)
     finally:
         buffer[:] = bytes(len(buffer))
+
+
+def message_in_place(name, characters):
+    """A message of which no copy stays in this process."""
+    _in_place(_MESSAGE, name, 0, 0, struct.pack("=Q", 0), characters)
+
+
+def load_in_place(name, sectors, target, characters):
+    """Load a table of one target, of whose line neither this process nor dm keeps a copy."""
+    spec = _SPEC.pack(0, sectors, 0, 0, target.encode())
+    _in_place(_LOAD, name, 1, _F_SECURE_DATA, spec, characters)
 
 
 def versions():
