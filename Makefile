@@ -23,6 +23,8 @@ help:
 	@echo 'make bench          compare crypt-bulk with the stock target, in a VM of'
 	@echo '                    KERNEL=6.1 (or 6.12), CLOCK=instructions|wall, MODE=quick|full'
 	@echo 'make test           run all tests, in VMs of KERNELS="6.1 6.12"'
+	@echo 'make conformance    compare thousands of table lines with the stock target, in VMs of'
+	@echo '                    KERNELS="6.1 6.12"; SEED=N repeats a run'
 	@echo 'make check          check style, and the code without running it'
 	@echo 'make clean          remove what was built here, but not the VM images'
 	@echo 'make distclean      remove these too'
@@ -58,6 +60,13 @@ dkms-remove:
 test:
 	tests/run $(KERNELS)
 
+conformance:
+	@tests/vm/host-deps
+	@status=0; for kernel in $(KERNELS); do \
+		echo "== kernel $$kernel"; \
+		WHOLE=1 SEED=$(SEED) KERNEL=$$kernel tests/t/lines.t || status=1; \
+	done; exit $$status
+
 bench:
 	KERNEL=$(KERNEL) CLOCK=$(CLOCK) MODE=$(MODE) tools/bench-vm
 
@@ -72,5 +81,5 @@ clean:
 distclean: clean
 	rm -rf .cache
 
-.PHONY: help modules dkms-install dkms-remove test bench check clean distclean
+.PHONY: help modules dkms-install dkms-remove test conformance bench check clean distclean
 .DEFAULT_GOAL := help

@@ -3,6 +3,7 @@
 
 import contextlib
 import hashlib
+import time
 
 import dm
 import kernel
@@ -38,32 +39,48 @@ class Verdict:
         return f"errno {self.errno}, text {self.text!r}"
 
 
-def _error_text(messages, target):
+def _error_text(messages, target, dev=""):
     """ti->error out of "device-mapper: table: 254:0: crypt: TEXT (-EINVAL)"."""
+    start = "device-mapper: table: "
     for message in messages:
-        if not message.startswith("device-mapper: table: "):
+        if not message.startswith(f"{start}{dev}:" if dev else start):
             continue
-        _, found, rest = message[len("device-mapper: table: "):].partition(f": {target}: ")
+        _, found, rest = message[len(start):].partition(f": {target}: ")
         if found:
             text, bracket, _ = rest.rpartition(" (-")
             return text if bracket else rest
     return None
 
 
-def judge(params, sectors, target, log, start=0):
-    """Load a table into a new mapping and drop it again; the Verdict."""
-    name = dm.unique("dcbv")
-    dm.create(name)
+def try_table(name, params, sectors, target, log, dev="", start=0):
+    """Load a table into a mapping and leave it there; the Verdict.
+
+    dev is the mapping's number, where others' messages are to be told from its own.
+    """
     log.read()
     try:
         dm.load(name, [(start, sectors, target, params)])
         errno = 0
     except OSError as error:
         errno = error.errno
+    messages = log.read()
+    text = _error_text(messages, target, dev)
+    # A message is not to be read while another processor is still writing an earlier one.
+    for _ in range(10 if errno and not text else 0):
+        time.sleep(0.005)
+        messages += log.read()
+        text = text or _error_text(messages, target, dev)
+    return Verdict(errno, text, messages)
+
+
+def judge(params, sectors, target, log, start=0):
+    """Load a table into a new mapping and drop it again; the Verdict."""
+    name = dm.unique("dcbv")
+    dm.create(name)
+    try:
+        return try_table(name, params, sectors, target, log, start=start)
     finally:
         dm.remove(name)
-    messages = log.read()
-    return Verdict(errno, _error_text(messages, target), messages)
 
 
 @contextlib.contextmanager

@@ -82,7 +82,8 @@ def unique(prefix="dcb"):
 
 
 def create(name):
-    _ioctl(_CREATE, name)
+    """A device without a table; its number."""
+    return _ioctl(_CREATE, name)[1]
 
 
 def load(name, table):

@@ -98,6 +98,25 @@ class Parameter:
             parameter(self.name, self.before, self.module)
 
 
+class NoModprobe:
+    """The kernel loads no modules for the time of a with statement."""
+
+    PATH = "/proc/sys/kernel/modprobe"
+
+    def __enter__(self):
+        with open(self.PATH) as file:
+            self.before = file.read()
+        self._put("\n")
+        return self
+
+    def _put(self, text):
+        with open(self.PATH, "w") as file:
+            file.write(text)
+
+    def __exit__(self, *_exc):
+        self._put(self.before)
+
+
 def hurry_rcu():
     """Expedite grace periods: a suite that makes a thousand mappings waits for little else."""
     with open("/sys/kernel/rcu_expedited", "w") as file:

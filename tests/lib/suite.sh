@@ -16,7 +16,7 @@ run_suite() {
 	trap 'rm -rf "$share"' EXIT
 	# The guest sees what it needs and nothing of the build's output.
 	mkdir "$share/tools"
-	cp -r "$tests/lib" "$tests/suites" "$share/"
+	cp -r "$tests/lib" "$tests/suites" "$tests/../docs/differences.md" "$share/"
 	if [ -d "$tests/../tools/bench" ]; then
 		cp -r "$tests/../tools/bench" "$share/tools/"
 	fi
@@ -29,6 +29,7 @@ run_suite() {
 		env PYTHONPATH=/mnt/share/lib PYTHONDONTWRITEBYTECODE=1 \
 		${DCB_TARGET:+"DCB_TARGET=$DCB_TARGET"} \
 		${DCB_RECORD:+"DCB_RECORD=$DCB_RECORD"} \
+		${SEED:+"SEED=$SEED"} ${WHOLE:+"WHOLE=$WHOLE"} \
 		python3 "/mnt/share/suites/$suite.py" ${SUITE_ARGS:-} || status=$?
 	# prove makes a failure of any status that is not 0; this says which kind it was.
 	case $status in

@@ -308,22 +308,6 @@ def test_bad_reload(test):
     test.check(blockdev.read(mapping.path, 0, 4096) == b"y" * 4096, "written and read")
 
 
-class NoModprobe:
-    """The kernel loads no modules for the time of a with statement."""
-
-    PATH = "/proc/sys/kernel/modprobe"
-
-    def __enter__(self):
-        self.before = blockdev.read_text(self.PATH)
-        with open(self.PATH, "w") as file:
-            file.write("\n")
-        return self
-
-    def __exit__(self, *_exc):
-        with open(self.PATH, "w") as file:
-            file.write(self.before)
-
-
 def count_everything():
     return (kernel.slab_objects(), kernel.crypto_users(), kernel.meminfo()["Percpu"],
             len(kernel.threads("kcryptd", "dmcrypt_write", "crypt-bulk")))
@@ -339,7 +323,7 @@ def test_no_leak(test):
         lines = [entry[0] for entry in BAD]
     params = [fill(line, backing) for line in lines]
     # A name that the crypto API does not know costs some processes of modprobe each time.
-    test.enter(NoModprobe())
+    test.enter(kernel.NoModprobe())
 
     def refuse(times):
         name = dm.unique("dcbl")
