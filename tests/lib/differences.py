@@ -23,6 +23,9 @@ _NEW_OPTIONS = "Options are known on every kernel"
 _BAD_NUMBER = "A bad number in an option is called one"
 _MORE = "Nothing follows the size of the metadata"
 _REASON = "The reason why an IV mode does not suit is told"
+_LONG_IV = "Loop-AES and TrueCrypt have IVs of at most 16 bytes"
+_NOT_AUTHENTICATED = "An authenticated cipher needs an IV"
+_MAC = "A MAC that does not exist is not a lack of memory"
 _BAD_SECTOR_SIZE = "EINVAL Invalid feature value for sector_size"
 _BAD_COUNT = "EINVAL Bad cipher key count specification"
 # crypt-bulk stops here; stock goes on, and takes the line or finds what else is wrong with it.
@@ -55,9 +58,17 @@ RULES = (
          "EINVAL Invalid integrity arguments"),
     Rule(_BAD_NUMBER, r" integrity_key_size:(\D|\d+[^ \d]|$)", "EINVAL Invalid feature arguments",
          "EINVAL Invalid integrity_key_size argument"),
+    Rule(_LONG_IV, r"-(lmk|tcw)[ :]", _ANYTHING, "EINVAL Unsupported IV size for (LMK|TCW)"),
+    Rule(_NOT_AUTHENTICATED, r"^capi:authenc\([^ ]+,ecb\(", _ANYTHING,
+         "EINVAL AEAD transforms without an IV not supported"),
+    Rule(_MAC, r"^capi:authenc\(", "ENOMEM Invalid AEAD cipher spec",
+         r"E(NOENT|INVAL) Invalid AEAD cipher spec", (1, 28, 0)),
     Rule(_REASON, r"-elephant[ :]", "EINVAL Unknown error", "EINVAL Wrong key size for Elephant"),
+    Rule(_REASON, r"-(lmk|tcw)[ :]", "EINVAL Error creating IV",
+         "EINVAL Unsupported sector size for (LMK|TCW)"),
     Rule(_REASON, r"-(eboiv|elephant)[ :]", "EINVAL Error creating IV",
-         "EINVAL Block size of EBOIV cipher does not match IV size of block cipher"),
+         "EINVAL (Block size of EBOIV cipher does not match IV size of block cipher|"
+         "AEAD transforms not supported for EBOIV)"),
 )
 
 

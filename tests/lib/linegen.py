@@ -55,7 +55,7 @@ AUTHENTICATED = (
     ("authenc(hmac(sha256),ctr(aes))", (64,), 16, 32),
     ("authenc(hmac(sha1),cbc(serpent))", (52,), 16, 20),
     ("authenc(hmac(sha512),xts(serpent))", (128,), 16, 64),
-    ("aegis128", (16,), 16, 16), ("rfc4106(gcm(aes))", (20,), 8, 16),
+    ("aegis128-generic", (16,), 16, 16), ("rfc4106(gcm(aes))", (20,), 8, 16),
 )
 KEYRING_SIZES = (16, 24, 32, 48, 64, 96, 1040)
 
@@ -159,6 +159,8 @@ def _counts(settings):
                 yield settings.line(f"aes:{count}-cbc-lmk", size * keys, small=True)
             yield settings.line(f"aes:{count}-cbc-tcw", size * count + 32, small=True)
             yield settings.line(f"aes:{count}-cbc-elephant", size * count * 2)
+    yield settings.line("capi:adiantum(xchacha12,aes)-lmk", 2048, small=True)
+    yield settings.line("capi:adiantum(xchacha12,aes)-tcw", 80, small=True)
     yield settings.line("aes:64-cbc-lmk", 1040)
     yield settings.line("aes:64-cbc-lmk", 1040, options=["sector_size:4096"])
     yield settings.line("aes-cbc-tcw", 48, options=["sector_size:1024"])
@@ -240,6 +242,10 @@ def _integrity(settings):
                     yield settings.line(f"capi:{algorithm}-{iv}", key, f"DIF:{tag + more}:{size}",
                                         [f"integrity:{tag + more}:aead", *words, *sector],
                                         size == 512)
+        for algorithm in ("authenc(hmac(sha256),ecb(aes))", "authenc(hmac(nosuch),xts(aes))"):
+            for key in (64, 96):
+                yield settings.line(f"capi:{algorithm}-null", key, f"DIF:32:{size}",
+                                    ["integrity:32:aead", *sector], size == 512)
         for iv in ("essiv:sha256", "benbi", "eboiv", "lmk", "elephant", "nosuch", ""):
             for algorithm, key in (("gcm(aes)", 32), ("authenc(hmac(sha256),xts(aes))", 96),
                                    ("authenc(hmac(sha256),cbc(aes))", 64)):

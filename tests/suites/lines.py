@@ -7,6 +7,7 @@ WHOLE=1	all lines; otherwise a sample that takes a minute or two
 """
 
 import collections
+import contextlib
 import errno
 import functools
 import glob
@@ -63,7 +64,8 @@ class Devices:
     """The devices of one worker by the words of linegen.py; those with metadata once asked for."""
 
     def __init__(self, stack):
-        self._stack = stack
+        # Of its own: a device that comes later than the mappings on it has to go later too.
+        self._stack = stack.enter_context(contextlib.ExitStack())
         self._found = {}
         self._direct = {}
         self._add("DEV", self._enter(blockdev.NullBlk(linegen.DEVICE_SECTORS >> 11)))

@@ -15,9 +15,7 @@ import tap
 # (cipher, key bytes): each takes the key, or a part of it, to other places.
 CIPHERS = [
     ("aes-xts-plain64", 64),
-    ("capi:xts(ecb(aes-generic))-plain64", 64),
     ("aes-cbc-essiv:sha256", 32),
-    ("aes-cbc-eboiv", 32),
     ("aes:64-cbc-lmk", 1040),
     ("aes-cbc-tcw", 64),
     ("aes-cbc-elephant", 32),
@@ -26,11 +24,9 @@ CIPHERS = [
 # behind the key; {dev} is the device.
 REFUSED = [
     ("its cipher", "nosuch-xts-plain64", 64, "0 {dev} 0"),
-    ("its IV mode", "aes-xts-nosuch", 64, "0 {dev} 0"),
     ("its key size", "aes-xts-plain64", 56, "0 {dev} 0"),
     ("an option", "aes-xts-plain64", 64, "0 {dev} 0 1 nosuch"),
     ("its device, with the key set", "aes-xts-plain64", 64, "0 no-such-device 0"),
-    ("a missing argument", "aes-xts-plain64", 64, "0"),
 ]
 WINDOW = 16
 
