@@ -79,7 +79,7 @@ void cbulk_buffers_exit(struct cbulk_buffers *buffers)
  * pointers: a pointer takes half the room of a bio_vec, so that entry i of the vector can be
  * written as soon as pointer i was read. Emptying goes the same way from the first half.
  */
-static_assert(sizeof(struct bio_vec) == 2 * sizeof(struct page *));
+static_assert(sizeof(struct bio_vec) >= 2 * sizeof(struct page *));
 
 static struct page **page_slots(struct bio *out, unsigned int nr)
 {
@@ -106,12 +106,12 @@ static void attach_pages(struct bio *out, unsigned int nr, unsigned int size)
 /**
  * cbulk_buffer_alloc() - get a bio with room for the ciphertext of another
  * @ct: the mapping
- * @base: the write to be encrypted, of at most BIO_MAX_VECS pages
+ * @base: the write to be encrypted, or the read to be tried again; at most BIO_MAX_VECS pages
  *
- * Context: process context, may sleep, does not recurse into I/O. Waits for other writes of the
- * mapping to complete when there is no memory.
+ * Context: process context, may sleep, does not recurse into I/O. Waits for others who have a
+ * buffer of the mapping when there is no memory.
  * Return: the bio, owned by the caller until he gives it to cbulk_buffer_free(), directed at the
- * device but to no sector yet; its pages hold stale data. NULL only for a write that is too large.
+ * device but to no sector yet; its pages hold stale data. NULL only for what is too large.
  */
 struct bio *cbulk_buffer_alloc(struct cbulk_target *ct, struct bio *base)
 {

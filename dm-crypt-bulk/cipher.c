@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* From the cipher argument of a table line to transforms that have their keys. */
 #include <crypto/hash.h>
-#include <linux/ctype.h>
 #include <linux/err.h>
 #include <linux/log2.h>
 #include <linux/slab.h>
@@ -89,11 +88,12 @@ static int parse_capi(struct spec *spec, char *text, char **error)
 
 static int parse_key_count(struct spec *spec, const char *text, char **error)
 {
-	spec->keys = 1;
-	if (!text)
+	u64 keys = 1;
+
+	if (!text || (!cbulk_table_number(text, UINT_MAX, &keys) && is_power_of_2(keys))) {
+		spec->keys = keys;
 		return 0;
-	if (isdigit(*text) && !kstrtouint(text, 10, &spec->keys) && is_power_of_2(spec->keys))
-		return 0;
+	}
 	*error = "Bad cipher key count specification";
 	return -EINVAL;
 }

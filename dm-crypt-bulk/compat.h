@@ -37,6 +37,13 @@
 #include <asm/unaligned.h>
 #endif
 
+/* So that a device can write into the memory of a bio beside that of another. */
+#ifdef ARCH_DMA_MINALIGN
+#define CBULK_IO_ALIGN ARCH_DMA_MINALIGN
+#else
+#define CBULK_IO_ALIGN ARCH_KMALLOC_MINALIGN
+#endif
+
 /* 6.14 gave the array form of the bulk page allocator its present name. */
 #ifndef alloc_pages_bulk
 #define alloc_pages_bulk(gfp, nr_pages, page_array) \

@@ -28,11 +28,7 @@ static struct run_request *current_request(const struct cbulk_io *io)
 
 static void run_layout(struct cbulk_target *ct)
 {
-	struct crypto_skcipher *tfm = ct->cipher.tfms[0];
-
-	ct->iv_start = sizeof(struct run_request) + crypto_skcipher_reqsize(tfm);
-	ct->iv_align = crypto_skcipher_alignmask(tfm);
-	ct->request_size = ct->iv_start + ct->iv_align + ct->cipher.iv_size;
+	cbulk_convert_layout(ct, sizeof(struct run_request), 1, 1);
 }
 
 static void run_prepare(struct cbulk_io *io, struct cbulk_request *base)

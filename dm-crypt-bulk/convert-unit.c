@@ -59,20 +59,8 @@ static u8 *original_iv(const struct cbulk_target *ct, struct unit_request *rq)
 
 static void unit_layout(struct cbulk_target *ct)
 {
-	const struct cbulk_cipher *cipher = &ct->cipher;
-	unsigned int size = sizeof(struct unit_request);
-
-	if (cipher->aead) {
-		ct->iv_start = size + crypto_aead_reqsize(cipher->aead);
-		ct->iv_align = crypto_aead_alignmask(cipher->aead);
-	} else {
-		ct->iv_start = size + crypto_skcipher_reqsize(cipher->tfms[0]);
-		ct->iv_align = crypto_skcipher_alignmask(cipher->tfms[0]);
-	}
-	/* An IV mode may write to the second copy as to the first. */
-	ct->iv_align |= __alignof__(u64) - 1;
-	ct->request_size = ct->iv_start + ct->iv_align +
-			   2 * ALIGN(cipher->iv_size, ct->iv_align + 1);
+	/* An IV mode may write to the second IV as to the first. */
+	cbulk_convert_layout(ct, sizeof(struct unit_request), 2, __alignof__(u64));
 }
 
 static void unit_prepare(struct cbulk_io *io, struct cbulk_request *base)
@@ -98,7 +86,7 @@ static int describe_unit(struct cbulk_io *io, struct unit_request *rq)
 	unsigned int first = 0;
 	int segments;
 
-	sg_init_table(rq->sg, ARRAY_SIZE(rq->sg));
+	sg_init_table(rq->sg, cipher->aead ? MAX_AEAD_SEGMENTS : CBULK_MAX_SEGMENTS);
 	if (cipher->aead) {
 		sg_set_buf(&rq->sg[first++], &rq->sector, sizeof(rq->sector));
 		sg_set_buf(&rq->sg[first++], original_iv(io->ct, rq), cipher->iv_size);

@@ -28,7 +28,35 @@ static struct cbulk_request *first_request(struct cbulk_io *io)
 unsigned int cbulk_io_size(const struct cbulk_target *ct)
 {
 	return ALIGN(sizeof(struct cbulk_io) + CRYPTO_MINALIGN - 1 + ct->request_size,
-		     ARCH_KMALLOC_MINALIGN);
+		     CBULK_IO_ALIGN);
+}
+
+/**
+ * cbulk_convert_layout() - lay out a request in memory
+ * @ct: the mapping; gets request_size, iv_start and iv_align
+ * @size: bytes of the way's own structure, at whose end the cipher's request begins its context
+ * @ivs: how many IVs follow
+ * @align: what IVs are to be aligned to at least, a power of two
+ */
+void cbulk_convert_layout(struct cbulk_target *ct, unsigned int size, unsigned int ivs,
+			  unsigned int align)
+{
+	const struct cbulk_cipher *cipher = &ct->cipher;
+	unsigned int context = 0, mask = align - 1, i;
+
+	if (cipher->aead) {
+		context = crypto_aead_reqsize(cipher->aead);
+		mask |= crypto_aead_alignmask(cipher->aead);
+	} else {
+		/* A better driver may have come up between the first transform and the last. */
+		for (i = 0; i < cipher->tfms_count; i++) {
+			context = max(context, crypto_skcipher_reqsize(cipher->tfms[i]));
+			mask |= crypto_skcipher_alignmask(cipher->tfms[i]);
+		}
+	}
+	ct->iv_start = size + context;
+	ct->iv_align = mask;
+	ct->request_size = ct->iv_start + mask + ivs * ALIGN(cipher->iv_size, mask + 1);
 }
 
 static const struct cbulk_way *choose_way(const struct cbulk_cipher *cipher)

@@ -56,7 +56,6 @@ struct cbulk_iv_elephant;
 struct cbulk_iv_lmk;
 struct cbulk_iv_tcw;
 struct cbulk_target;
-struct key;
 
 /* Settings of a mapping, fixed by its table line (bits of cbulk_target.flags) */
 enum cbulk_flag {
@@ -167,13 +166,14 @@ struct cbulk_cipher {
 /**
  * struct cbulk_key_source - the key that the argument of a table line or message stands for
  * @text: the argument
- * @key: the key in the kernel's keyring, or NULL if @text is the key in hexadecimal digits
- * @name: "<type>:<description>" of @key
+ * @name: "<type>:<description>" of a key in the kernel's keyring, or NULL if @text is the key in
+ *	hexadecimal digits
+ * @payload: what that key holds, cipher.key_size bytes
  */
 struct cbulk_key_source {
 	const char *text;
-	struct key *key;
 	char *name;
+	u8 *payload;
 };
 
 /**
@@ -262,8 +262,7 @@ struct cbulk_convert {
  * @out: write: the bio with the ciphertext
  * @tags: the tuples of its units, for a mapping that has them
  * @tags_from_pool: they came from the pool of last resort
- * @recheck: read: it is tried a second time, because a tag did not match
- * @rechecked: completed when that try is decrypted
+ * @rechecked: read: completed when a second try, after a tag that did not match, is decrypted
  * @bad_sector: where the tag did not match, relative to the mapping
  * @work: to go on in a workqueue
  * @pushed: write: link in the order thread's inbox
@@ -282,7 +281,6 @@ struct cbulk_io {
 	struct bio *out;
 	u8 *tags;
 	bool tags_from_pool;
-	bool recheck;
 	struct completion *rechecked;
 	sector_t bad_sector;
 	struct work_struct work;
@@ -295,8 +293,8 @@ struct cbulk_io {
 
 /**
  * struct cbulk_buffers - where the pages and bios of a mapping come from
- * @pages: the pages of writes; its reserve is one write of the largest size
- * @bios: bios of writes, and clones of reads
+ * @pages: the pages of writes, and of second tries of reads; its reserve is one of the largest size
+ * @bios: the bios of these, and clones of reads
  * @client: this mapping counts as one of those who share the memory bound
  */
 struct cbulk_buffers {
@@ -334,7 +332,7 @@ struct cbulk_order {
  * @iv_align: alignment of the IV, less one
  * @requests: further requests for a cipher that works asynchronously
  * @queue_id: makes the names of the queues unique, 0 before they are made
- * @io_queue: for reads that found no memory
+ * @io_queue: for reads that found no memory, and second tries of reads
  * @crypt_queue: for encryption and decryption
  */
 struct cbulk_target {
@@ -362,6 +360,7 @@ struct cbulk_target {
 int cbulk_table_parse_options(struct dm_target *ti, struct cbulk_target *ct, unsigned int argc,
 			      char **argv);
 int cbulk_table_parse_device(struct dm_target *ti, struct cbulk_target *ct, char **argv);
+int cbulk_table_number(const char *text, u64 max, u64 *value);
 void cbulk_table_print(struct dm_target *ti, char *result, unsigned int maxlen);
 void cbulk_table_print_ima(struct dm_target *ti, char *result, unsigned int maxlen);
 
@@ -398,6 +397,8 @@ void cbulk_convert_start(struct cbulk_io *io, struct bio *in, struct bio *out,
 			 void (*done)(struct cbulk_io *io));
 enum cbulk_converted cbulk_convert(struct cbulk_io *io, bool may_sleep);
 unsigned int cbulk_io_size(const struct cbulk_target *ct);
+void cbulk_convert_layout(struct cbulk_target *ct, unsigned int size, unsigned int ivs,
+			  unsigned int align);
 int cbulk_convert_submitted(struct cbulk_convert *cv, int ret);
 void cbulk_convert_done(cbulk_crypto_done_t *data, int error);
 int cbulk_gather_unit(const struct cbulk_io *io, struct scatterlist *sg);
@@ -409,7 +410,7 @@ extern const struct cbulk_way cbulk_way_unit;
 /* tags.c */
 int cbulk_tags_init(struct cbulk_target *ct, char **error);
 void cbulk_tags_exit(struct cbulk_target *ct);
-void cbulk_tags_alloc(struct cbulk_io *io);
+bool cbulk_tags_alloc(struct cbulk_io *io, bool whole);
 void cbulk_tags_free(struct cbulk_io *io);
 bool cbulk_tags_attach(struct cbulk_io *io, struct bio *bio, gfp_t gfp);
 
@@ -435,22 +436,11 @@ void cbulk_key_exit(struct cbulk_cipher *cipher);
 
 /* key-keyring.c */
 #ifdef CONFIG_KEYS
-int cbulk_keyring_find(const char *name, struct key **key);
-int cbulk_keyring_read(struct key *key, u8 *to, unsigned int size);
-void cbulk_keyring_put(struct key *key);
+int cbulk_keyring_get(const char *name, u8 *to, unsigned int size);
 #else
-static inline int cbulk_keyring_find(const char *name, struct key **key)
+static inline int cbulk_keyring_get(const char *name, u8 *to, unsigned int size)
 {
 	return -EINVAL;
-}
-
-static inline int cbulk_keyring_read(struct key *key, u8 *to, unsigned int size)
-{
-	return -EINVAL;
-}
-
-static inline void cbulk_keyring_put(struct key *key)
-{
 }
 #endif
 

@@ -122,7 +122,8 @@ static int lmk_before(const struct cbulk_cipher *cipher, u8 *iv, u64 iv_sector, 
 	if (!encrypt)
 		return 0;
 	ret = hash_sector(cipher->lmk, iv_sector, data, hash);
-	memcpy(iv, hash, cipher->iv_size);
+	if (!ret)
+		memcpy(iv, hash, cipher->iv_size);
 	return ret;
 }
 

@@ -58,72 +58,55 @@ static const struct keyring_type {
 #endif
 };
 
-/**
- * cbulk_keyring_find() - look up a key in the keyrings of the calling process
- * @name: "<type>:<description>"
- * @key: where the key goes; the caller gives it back with cbulk_keyring_put()
- *
- * Context: process context, may sleep until a key that is being made is there. Not under a lock
- * that a resume takes: what makes the key may need the mapping.
- * Return: 0, -EINVAL for what is no name, or what the keyring says: -ENOKEY, -EKEYREVOKED, ...
- */
-int cbulk_keyring_find(const char *name, struct key **key)
+static int copy_payload(const struct keyring_type *type, struct key *key, u8 *to,
+			unsigned int size)
 {
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(keyring_types); i++) {
-		size_t prefix = str_has_prefix(name, keyring_types[i].prefix);
-		struct key *found;
-
-		if (!prefix)
-			continue;
-		if (!name[prefix])
-			return -EINVAL;
-		found = request_key(keyring_types[i].type, name + prefix, NULL);
-		if (IS_ERR(found))
-			return PTR_ERR(found);
-		*key = found;
-		return 0;
-	}
-	return -EINVAL;
-}
-
-/**
- * cbulk_keyring_read() - copy what a key holds
- * @key: the key
- * @to: where to
- * @size: bytes that it has to hold
- *
- * Context: process context, takes the key's semaphore.
- * Return: 0, -EINVAL for another size, -EKEYREVOKED; @to is changed only if 0.
- */
-int cbulk_keyring_read(struct key *key, u8 *to, unsigned int size)
-{
-	const u8 *payload = NULL;
 	unsigned int found = 0;
-	int ret = -EKEYREVOKED;
-	size_t i;
+	const u8 *payload;
+	int ret = 0;
 
 	down_read(&key->sem);
-	for (i = 0; i < ARRAY_SIZE(keyring_types); i++)
-		if (keyring_types[i].type == key->type)
-			payload = keyring_types[i].payload(key, &found);
-	if (payload) {
+	payload = type->payload(key, &found);
+	if (!payload)
+		ret = -EKEYREVOKED;
+	else if (found != size)
 		ret = -EINVAL;
-		if (found == size) {
-			memcpy(to, payload, size);
-			ret = 0;
-		}
-	}
+	else
+		memcpy(to, payload, size);
 	up_read(&key->sem);
 	return ret;
 }
 
 /**
- * cbulk_keyring_put() - give back a key
- * @key: the key from cbulk_keyring_find()
+ * cbulk_keyring_get() - copy what a key in the keyrings of the calling process holds
+ * @name: "<type>:<description>"
+ * @to: where to; the caller wipes it
+ * @size: bytes that it has to hold
+ *
+ * Context: process context, may sleep until a key that is being made is there. Not under a lock
+ * that a resume takes: what makes the key may need the mapping.
+ * Return: 0, -EINVAL for what is no name and for a key of another size, or what the keyring says:
+ * -ENOKEY, -EKEYREVOKED, ...
  */
-void cbulk_keyring_put(struct key *key)
+int cbulk_keyring_get(const char *name, u8 *to, unsigned int size)
 {
-	key_put(key);
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(keyring_types); i++) {
+		size_t prefix = str_has_prefix(name, keyring_types[i].prefix);
+		struct key *key;
+		int ret;
+
+		if (!prefix)
+			continue;
+		if (!name[prefix])
+			return -EINVAL;
+		key = request_key(keyring_types[i].type, name + prefix, NULL);
+		if (IS_ERR(key))
+			return PTR_ERR(key);
+		ret = copy_payload(&keyring_types[i], key, to, size);
+		key_put(key);
+		return ret;
+	}
+	return -EINVAL;
 }

@@ -16,13 +16,13 @@ static int parse_keyring_size(const char *text)
 {
 	const char *end = strchr(text, ':');
 	char digits[24];
-	int size;
+	u64 size;
 
-	if (!IS_ENABLED(CONFIG_KEYS) || !end || end - text >= sizeof(digits) || !isdigit(*text))
+	if (!IS_ENABLED(CONFIG_KEYS) || !end || end - text >= sizeof(digits))
 		return -EINVAL;
 	memcpy(digits, text, end - text);
 	digits[end - text] = '\0';
-	return kstrtoint(digits, 10, &size) ? -EINVAL : size;
+	return cbulk_table_number(digits, INT_MAX, &size) ? -EINVAL : size;
 }
 
 /**
@@ -123,13 +123,29 @@ static int check_name(const char *name)
 	return 0;
 }
 
+/* A key of the kernel's keyring: its name, and a copy of what it holds. */
+static int fetch_key(struct cbulk_key_source *source, const char *name, unsigned int size)
+{
+	int ret;
+
+	source->name = kstrdup(name, GFP_KERNEL);
+	source->payload = kmalloc(size, GFP_KERNEL);
+	if (!source->name || !source->payload)
+		return -ENOMEM;
+	ret = check_name(source->name);
+	if (ret)
+		return ret;
+	return cbulk_keyring_get(source->name, source->payload, size);
+}
+
 /**
  * cbulk_key_source_init() - find the key that an argument stands for
  * @source: gets it; @text belongs to the caller and has to outlive it
  * @text: the key argument
  * @size: what cbulk_key_size() said of it
  *
- * Context: process context, may sleep; may wait for a key that somebody is about to make.
+ * Context: process context, may sleep; may wait for a key that somebody is about to make. Not under
+ * a lock that a resume takes.
  * Return: 0 or a negative errno; cbulk_key_source_exit() undoes it only after 0.
  */
 int cbulk_key_source_init(struct cbulk_key_source *source, const char *text, unsigned int size)
@@ -141,15 +157,9 @@ int cbulk_key_source_init(struct cbulk_key_source *source, const char *text, uns
 		return -EINVAL;
 
 	*source = (struct cbulk_key_source){ .text = text };
-	if (*text == ':') {
-		/* Its size has been parsed, so there is a second colon. */
-		source->name = kstrdup(strchr(text + 1, ':') + 1, GFP_KERNEL);
-		if (!source->name)
-			return -ENOMEM;
-		ret = check_name(source->name);
-		if (!ret)
-			ret = cbulk_keyring_find(source->name, &source->key);
-	}
+	/* Its size has been parsed, so there is a second colon. */
+	if (*text == ':')
+		ret = fetch_key(source, strchr(text + 1, ':') + 1, size);
 	if (ret)
 		cbulk_key_source_exit(source);
 	return ret;
@@ -161,33 +171,37 @@ int cbulk_key_source_init(struct cbulk_key_source *source, const char *text, uns
  */
 void cbulk_key_source_exit(struct cbulk_key_source *source)
 {
-	if (source->key)
-		cbulk_keyring_put(source->key);
+	kfree_sensitive(source->payload);
 	kfree(source->name);
 }
 
-/*
- * The key into cipher->key and into the transforms. A key in the keyring that does not suit leaves
- * the present one in use; from there on, a failure leaves the cipher without a key.
- */
-static int load_key(struct cbulk_cipher *cipher, struct cbulk_key_source *source)
+static int load_keyring_key(struct cbulk_cipher *cipher, struct cbulk_key_source *source)
 {
 	int ret;
 
-	if (source->key) {
-		ret = cbulk_keyring_read(source->key, cipher->key, cipher->key_size);
-		if (ret)
-			return ret;
-	}
-
-	WRITE_ONCE(cipher->key_valid, false);
-	if (!source->key && hex2bin(cipher->key, source->text, cipher->key_size))
-		ret = -EINVAL;
-	else
-		ret = set_tfm_keys(cipher);
-	if (!ret || !source->key)
+	memcpy(cipher->key, source->payload, cipher->key_size);
+	ret = set_tfm_keys(cipher);
+	/* As in the stock target, the last name that was any good goes on being printed. */
+	if (!ret)
 		swap(cipher->key_name, source->name);
 	return ret;
+}
+
+static int load_hex_key(struct cbulk_cipher *cipher, const char *digits)
+{
+	kfree(cipher->key_name);
+	cipher->key_name = NULL;
+	if (hex2bin(cipher->key, digits, cipher->key_size))
+		return -EINVAL;
+	return set_tfm_keys(cipher);
+}
+
+/* The key into cipher->key and into the transforms, but not yet into the IV mode. */
+static int load_key(struct cbulk_cipher *cipher, struct cbulk_key_source *source)
+{
+	WRITE_ONCE(cipher->key_valid, false);
+	return source->payload ? load_keyring_key(cipher, source) :
+				 load_hex_key(cipher, source->text);
 }
 
 /**
@@ -228,49 +242,14 @@ void cbulk_key_settle(struct cbulk_cipher *cipher)
 	WRITE_ONCE(cipher->key_valid, true);
 }
 
-/**
- * cbulk_key_replace() - give a cipher another key
- * @cipher: the cipher of a mapping
- * @source: the key, of the same size
- *
- * If the cipher refuses the key, or its digits are none, it is left without one. A key in the
- * keyring that was revoked or has another size changes nothing.
- *
- * Context: process context, may sleep, under key_lock; no I/O may be under way.
- * Return: 0, -EINVAL for anything that is no key, or what the keyring or the cipher says of it.
+/*
+ * Take the key out of the cipher. A transform cannot be told to forget its key: it gets a random
+ * one that nobody knows.
  */
-int cbulk_key_replace(struct cbulk_cipher *cipher, struct cbulk_key_source *source)
-{
-	const struct cbulk_iv_ops *ops = cipher->iv_ops;
-	int ret;
-
-	ret = load_key(cipher, source);
-	if (!ret && ops && ops->set_key)
-		ret = ops->set_key(cipher);
-	if (!ret)
-		cbulk_key_settle(cipher);
-	else if (!cipher->key_valid)
-		memzero_explicit(cipher->key, cipher->key_size);
-	return ret;
-}
-
-/**
- * cbulk_key_wipe() - take the key from a cipher
- * @cipher: the cipher of a mapping
- *
- * A transform cannot be told to forget its key. It gets a random one that nobody knows.
- *
- * Context: process context, may sleep, under key_lock; no I/O may be under way.
- * Return: 0, or what the cipher or the IV mode says of the last of several random keys.
- */
-int cbulk_key_wipe(struct cbulk_cipher *cipher)
+static int forget_key(struct cbulk_cipher *cipher)
 {
 	const struct cbulk_iv_ops *ops = cipher->iv_ops;
 	int tries = WIPE_TRIES, ret;
-
-	WRITE_ONCE(cipher->key_valid, false);
-	kfree(cipher->key_name);
-	cipher->key_name = NULL;
 
 	/* A weak key is refused, and would leave the old one in place: there are few of them. */
 	do {
@@ -285,6 +264,47 @@ int cbulk_key_wipe(struct cbulk_cipher *cipher)
 
 	memzero_explicit(cipher->key, cipher->key_size);
 	return ret;
+}
+
+/**
+ * cbulk_key_replace() - give a cipher another key
+ * @cipher: the cipher of a mapping
+ * @source: the key, of the same size
+ *
+ * If the cipher refuses the key, or its digits are none, the cipher is left without one.
+ *
+ * Context: process context, may sleep, under key_lock; no I/O may be under way.
+ * Return: 0, -EINVAL for anything that is no key, or what the cipher says of it.
+ */
+int cbulk_key_replace(struct cbulk_cipher *cipher, struct cbulk_key_source *source)
+{
+	const struct cbulk_iv_ops *ops = cipher->iv_ops;
+	int ret;
+
+	ret = load_key(cipher, source);
+	if (!ret && ops && ops->set_key)
+		ret = ops->set_key(cipher);
+	if (ret)
+		forget_key(cipher);
+	else
+		cbulk_key_settle(cipher);
+	return ret;
+}
+
+/**
+ * cbulk_key_wipe() - take the key from a cipher
+ * @cipher: the cipher of a mapping
+ *
+ * Context: process context, may sleep, under key_lock; no I/O may be under way.
+ * Return: 0, or what the cipher or the IV mode says of the last of several random keys that took
+ * the place of its own.
+ */
+int cbulk_key_wipe(struct cbulk_cipher *cipher)
+{
+	WRITE_ONCE(cipher->key_valid, false);
+	kfree(cipher->key_name);
+	cipher->key_name = NULL;
+	return forget_key(cipher);
 }
 
 /**

@@ -22,19 +22,15 @@ static int refuse_running(void)
 /* Another key, or none if source is NULL. */
 static int change_key(struct cbulk_target *ct, struct cbulk_key_source *source)
 {
-	unsigned int noio;
 	int ret;
 
 	mutex_lock(&ct->key_lock);
-	/* Reclaim that wrote to this very mapping would wait for its resume, which waits for us. */
-	noio = memalloc_noio_save();
 	if (!ct->suspended)
 		ret = refuse_running();
 	else if (source)
 		ret = cbulk_key_replace(&ct->cipher, source);
 	else
 		ret = cbulk_key_wipe(&ct->cipher);
-	memalloc_noio_restore(noio);
 	mutex_unlock(&ct->key_lock);
 	return ret;
 }
@@ -83,9 +79,12 @@ static int dispatch(struct cbulk_target *ct, unsigned int argc, char **argv)
  */
 int cbulk_message(struct cbulk_target *ct, unsigned int argc, char **argv)
 {
+	/* Reclaim that wrote to this very mapping would wait for a resume, which comes after us. */
+	unsigned int noio = memalloc_noio_save();
 	int ret = dispatch(ct, argc, argv);
 	unsigned int i;
 
+	memalloc_noio_restore(noio);
 	for (i = 0; i < argc; i++)
 		memzero_explicit(argv[i], strlen(argv[i]));
 	return ret;

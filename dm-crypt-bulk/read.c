@@ -99,7 +99,7 @@ static void read_work(struct work_struct *work)
  * cbulk_read() - serve a read
  * @io: the io, with nothing done yet
  *
- * Context: map, process context. Does not wait for memory here, because what would free it may
+ * Context: map, process context. Does not wait for a clone here, because what would free one may
  * stand behind this bio in the submitter's own list: a workqueue waits instead.
  */
 void cbulk_read(struct cbulk_io *io)

@@ -38,6 +38,8 @@ static void reread(struct cbulk_io *io, struct bio *own)
 	const struct bvec_iter whole = own->bi_iter;
 	DECLARE_COMPLETION_ONSTACK(done);
 
+	/* Nobody polls for it. */
+	own->bi_opf &= ~REQ_POLLED;
 	own->bi_private = &done;
 	own->bi_end_io = reread_endio;
 	own->bi_iter.bi_sector = io->ct->start + io->sector;
@@ -68,7 +70,6 @@ void cbulk_recheck_work(struct work_struct *work)
 	struct cbulk_io *io = container_of(work, struct cbulk_io, work);
 	struct bio *own = cbulk_buffer_alloc(io->ct, io->base);
 
-	io->recheck = true;
 	if (!own || !cbulk_tags_attach(io, own, GFP_NOIO)) {
 		io->error = BLK_STS_RESOURCE;
 	} else {

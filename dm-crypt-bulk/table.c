@@ -8,7 +8,6 @@
  * Documentation/admin-guide/device-mapper/dm-crypt.rst.
  */
 #include <linux/blkdev.h>
-#include <linux/ctype.h>
 #include <linux/log2.h>
 #include <linux/moduleparam.h>
 #include <linux/slab.h>
@@ -34,17 +33,29 @@ static const struct {
 	{ "no_write_workqueue", CBULK_NO_WRITE_WORKQUEUE },
 };
 
-/* A decimal number and nothing else; unlike sscanf(), one that does not fit is an error. */
-static int parse_u64(const char *text, u64 *value)
+/**
+ * cbulk_table_number() - parse a decimal number, and nothing else
+ * @text: the number; unlike for sscanf(), one that does not fit is an error
+ * @max: the largest that does
+ * @value: gets it
+ *
+ * Return: 0 or a negative errno.
+ */
+int cbulk_table_number(const char *text, u64 max, u64 *value)
 {
-	return isdigit(*text) ? kstrtou64(text, 10, value) : -EINVAL;
+	/* kstrtou64() lets a sign pass in front, and the end of a line behind. */
+	if (!*text || strspn(text, "0123456789") != strlen(text))
+		return -EINVAL;
+	if (kstrtou64(text, 10, value) || *value > max)
+		return -ERANGE;
+	return 0;
 }
 
 static int parse_unit_size(struct dm_target *ti, struct cbulk_cipher *cipher, const char *text)
 {
 	u64 size;
 
-	if (parse_u64(text, &size) || size < SECTOR_SIZE || size > 4096 || !is_power_of_2(size)) {
+	if (cbulk_table_number(text, 4096, &size) || size < SECTOR_SIZE || !is_power_of_2(size)) {
 		ti->error = "Invalid feature value for sector_size";
 		return -EINVAL;
 	}
@@ -71,9 +82,9 @@ static int parse_integrity(struct dm_target *ti, struct cbulk_cipher *cipher, co
 	copy = kmemdup_nul(text, type - text, GFP_KERNEL);
 	if (!copy)
 		return -ENOMEM;
-	ret = parse_u64(copy, &size);
+	ret = cbulk_table_number(copy, MAX_TAG_SIZE, &size);
 	kfree(copy);
-	if (ret || !size || size > MAX_TAG_SIZE)
+	if (ret || !size)
 		return -EINVAL;
 
 	type++;
@@ -93,7 +104,7 @@ static int parse_mac_size(struct dm_target *ti, struct cbulk_cipher *cipher, con
 {
 	u64 size;
 
-	if (parse_u64(text, &size) || !size || size > UINT_MAX) {
+	if (cbulk_table_number(text, UINT_MAX, &size) || !size) {
 		ti->error = "Invalid integrity_key_size argument";
 		return -EINVAL;
 	}
@@ -142,7 +153,7 @@ static int parse_option(struct dm_target *ti, struct cbulk_target *ct, const cha
  * @argc: number of arguments in @argv, may be 0
  * @argv: "<#opt_params>" and the options
  *
- * Return: 0 or -EINVAL.
+ * Return: 0 or a negative errno.
  */
 int cbulk_table_parse_options(struct dm_target *ti, struct cbulk_target *ct, unsigned int argc,
 			      char **argv)
@@ -189,7 +200,7 @@ int cbulk_table_parse_device(struct dm_target *ti, struct cbulk_target *ct, char
 	u64 start;
 	int ret;
 
-	if (parse_u64(argv[0], &ct->iv_offset) ||
+	if (cbulk_table_number(argv[0], U64_MAX, &ct->iv_offset) ||
 	    (ct->iv_offset & ((1U << ct->cipher.unit_shift) - 1))) {
 		ti->error = "Invalid iv_offset sector";
 		return -EINVAL;
@@ -201,7 +212,7 @@ int cbulk_table_parse_device(struct dm_target *ti, struct cbulk_target *ct, char
 		return ret;
 	}
 
-	if (parse_u64(argv[2], &start) || start != (sector_t)start) {
+	if (cbulk_table_number(argv[2], (sector_t)-1, &start)) {
 		ti->error = "Invalid device sector";
 		return -EINVAL;
 	}

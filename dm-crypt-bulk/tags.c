@@ -114,32 +114,43 @@ static unsigned int tags_bytes(const struct cbulk_io *io)
 
 /**
  * cbulk_tags_alloc() - get memory for the tuples of a bio
- * @io: the io, in map: a bio that there is no memory for is made smaller
+ * @io: the io, in map
+ * @whole: its bio must not be made smaller, which it else is when there is no memory
  *
  * The io owns the memory until cbulk_io_end().
  *
  * Context: map, may sleep, does not recurse into I/O. Waits for other bios of the mapping to
  * complete when there is no memory.
+ * Return: false, only possible with @whole, when there is no memory.
  */
-void cbulk_tags_alloc(struct cbulk_io *io)
+bool cbulk_tags_alloc(struct cbulk_io *io, bool whole)
 {
+	const gfp_t opportune = GFP_NOIO | __GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_NOWARN;
 	struct cbulk_tags *tags = &io->ct->tags;
 	unsigned int unit_shift = io->ct->cipher.unit_shift;
 	unsigned int bytes = tags_bytes(io);
 
 	if (bytes <= KMALLOC_MAX_SIZE)
-		io->tags = kmalloc(bytes, GFP_NOIO | __GFP_NORETRY | __GFP_NOMEMALLOC |
-				   __GFP_NOWARN);
+		io->tags = kmalloc(bytes, opportune);
 	if (unlikely(!io->tags)) {
-		if (bio_sectors(io->base) >> unit_shift > tags->pool_units)
-			dm_accept_partial_bio(io->base, tags->pool_units << unit_shift);
-		io->tags = mempool_alloc(&tags->pool, GFP_NOIO);
-		io->tags_from_pool = true;
-		bytes = tags_bytes(io);
+		bool large = bio_sectors(io->base) >> unit_shift > tags->pool_units;
+
+		if (large && whole) {
+			io->tags = kmalloc(bytes, GFP_NOIO | __GFP_NOWARN);
+			if (!io->tags)
+				return false;
+		} else {
+			if (large)
+				dm_accept_partial_bio(io->base, tags->pool_units << unit_shift);
+			io->tags = mempool_alloc(&tags->pool, GFP_NOIO);
+			io->tags_from_pool = true;
+			bytes = tags_bytes(io);
+		}
 	}
 	/* What is left of a tuple goes to the device too, and must not be what memory held. */
 	if (bio_data_dir(io->base) == WRITE && tags->auth_size + tags->iv_size < tags->tuple_size)
 		memset(io->tags, 0, bytes);
+	return true;
 }
 
 /**

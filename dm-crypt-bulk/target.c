@@ -172,18 +172,15 @@ static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 {
 	int ret;
 
-	if (argc < 5) {
-		ti->error = "Not enough arguments";
-		return -EINVAL;
-	}
-
-	ret = alloc_target(ti, argv[1]);
+	ti->error = "Not enough arguments";
+	ret = argc < 5 ? -EINVAL : alloc_target(ti, argv[1]);
 	if (!ret) {
 		ret = construct(ti, ti->private, argc, argv);
 		audit(ti, "ctr", !ret);
 	}
 	/* The key has been taken over, or is not wanted: no copy stays in the argument. */
-	memzero_explicit(argv[1], strlen(argv[1]));
+	if (argc > 1)
+		memzero_explicit(argv[1], strlen(argv[1]));
 	if (ret) {
 		target_dtr(ti);
 		return ret;
@@ -206,19 +203,21 @@ static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 static bool is_indivisible(const struct cbulk_target *ct, const struct bio *bio)
 {
 	return (bio->bi_opf & REQ_ATOMIC) ||
-	       (op_is_write(bio_op(bio)) && test_bit(CBULK_WRITE_INLINE, &ct->flags));
+	       (CBULK_HAVE_ZONE_WRITE_PLUGS && op_is_write(bio_op(bio)) &&
+		test_bit(CBULK_WRITE_INLINE, &ct->flags));
 }
 
-/* The largest request that is not split, in sectors. */
-static unsigned int max_request_sectors(const struct cbulk_target *ct, const struct bio *bio)
+/* The largest request that is not split, or not refused if it must not be split, in sectors. */
+static unsigned int max_request_sectors(const struct cbulk_target *ct, const struct bio *bio,
+					bool whole)
 {
 	unsigned int align = max(bdev_logical_block_size(ct->dev->bdev), ct->cipher.unit_size);
 	bool write = op_is_write(bio_op(bio));
 	unsigned int bytes = write ? READ_ONCE(max_write_size) : READ_ONCE(max_read_size);
 
+	if (unlikely(whole))
+		return MAX_REQUEST_SIZE >> SECTOR_SHIFT;
 	bytes = min_not_zero(bytes, CBULK_DEFAULT_MAX_REQUEST);
-	if (unlikely(is_indivisible(ct, bio)))
-		bytes = UINT_MAX;
 	/* A write, and the second try of a read, must fit into one bio and into the reserve. */
 	if (write || ct->cipher.used_tag_size)
 		bytes = min(bytes, MAX_REQUEST_SIZE);
@@ -229,6 +228,7 @@ static int target_map(struct dm_target *ti, struct bio *bio)
 {
 	struct cbulk_target *ct = ti->private;
 	sector_t sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
+	bool whole = is_indivisible(ct, bio);
 	unsigned int max_sectors;
 	struct cbulk_io *io;
 
@@ -244,9 +244,9 @@ static int target_map(struct dm_target *ti, struct bio *bio)
 		return DM_MAPIO_REMAPPED;
 	}
 
-	max_sectors = max_request_sectors(ct, bio);
+	max_sectors = max_request_sectors(ct, bio, whole);
 	if (unlikely(bio_sectors(bio) > max_sectors)) {
-		if (bio->bi_opf & REQ_ATOMIC)
+		if (whole)
 			return DM_MAPIO_KILL;
 		dm_accept_partial_bio(bio, max_sectors);
 	}
@@ -267,9 +267,11 @@ static int target_map(struct dm_target *ti, struct bio *bio)
 	io->error = BLK_STS_OK;
 	io->tags = NULL;
 	io->tags_from_pool = false;
-	io->recheck = false;
-	if (ct->tags.tuple_size)
-		cbulk_tags_alloc(io);
+	if (ct->tags.tuple_size && !cbulk_tags_alloc(io, whole)) {
+		io->error = BLK_STS_RESOURCE;
+		cbulk_io_end(io);
+		return DM_MAPIO_SUBMITTED;
+	}
 
 	if (bio_data_dir(bio) == WRITE)
 		cbulk_write(io);
