@@ -65,7 +65,7 @@ RULES = (
          r"E(NOENT|INVAL) Invalid AEAD cipher spec", (1, 28, 0)),
     Rule(_REASON, r"-elephant[ :]", "EINVAL Unknown error", "EINVAL Wrong key size for Elephant"),
     Rule(_REASON, r"-(lmk|tcw)[ :]", "EINVAL Error creating IV",
-         "EINVAL Unsupported sector size for (LMK|TCW)"),
+         "EINVAL (Unsupported sector size for (LMK|TCW)|Wrong key size for TCW)"),
     Rule(_REASON, r"-(eboiv|elephant)[ :]", "EINVAL Error creating IV",
          "EINVAL (Block size of EBOIV cipher does not match IV size of block cipher|"
          "AEAD transforms not supported for EBOIV)"),
