@@ -46,6 +46,7 @@ static int share_out(struct cbulk_target *ct, char **error)
 {
 	const struct cbulk_cipher *cipher = &ct->cipher;
 	struct cbulk_tags *tags = &ct->tags;
+	unsigned int used;
 
 	if (cipher->iv_ops && cipher->iv_ops->stored)
 		tags->iv_size = cipher->iv_size;
@@ -58,7 +59,8 @@ static int share_out(struct cbulk_target *ct, char **error)
 		}
 		tags->auth_size = cipher->used_tag_size - tags->iv_size;
 	}
-	if (tags->auth_size + tags->iv_size > tags->tuple_size) {
+	used = tags->auth_size + tags->iv_size;
+	if (used > tags->tuple_size || (CBULK_INTEGRITY_EXACT && used != tags->tuple_size)) {
 		*error = "Not enough space for integrity tag in the profile.";
 		return -EINVAL;
 	}

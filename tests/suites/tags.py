@@ -37,7 +37,7 @@ CIPHERS = [
     ("capi:authenc(cmac(aes),xts(aes))-random", 80, 32, "aead", ["integrity_key_size:16"]),
     ("capi:authenc(hmac(sha256),xts(aes))-plain64", 128, 32, "aead", ["integrity_key_size:64"]),
     ("capi:authenc(hmac(sha256),ctr(aes))-benbi", 64, 32, "aead", []),
-    ("capi:cryptd(gcm_base(ctr(aes-generic),ghash-generic))-random", 32, 28, "aead", []),
+    ("capi:cryptd(aegis128-generic)-random", 16, 32, "aead", []),
     ("aes-xts-random", 64, 16, "none", []),
     ("capi:xts(aes)-random", 64, 16, "none", []),
     ("aes-cbc-random", 32, 16, "none", ["no_read_workqueue", "no_write_workqueue"]),
