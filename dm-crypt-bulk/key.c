@@ -96,6 +96,8 @@ static int set_tfm_keys(struct cbulk_cipher *cipher)
 	unsigned int subkey_size = cbulk_subkey_size(cipher);
 	unsigned int i;
 
+	if (cipher->key_extra_size > cipher->key_size)
+		return -EINVAL;
 	if (cipher->aead && cipher->mac_size)
 		return set_authenc_key(cipher);
 	if (cipher->aead)

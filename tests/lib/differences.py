@@ -10,8 +10,10 @@ import collections
 import re
 
 # heading: of docs/differences.md; line: what is found in the line; stock, bulk: all of what the
-# targets say, as say() in the suite writes it; before: only where stock is older than that version.
-Rule = collections.namedtuple("Rule", "heading line stock bulk before", defaults=(None,))
+# targets say, as say() in the suite writes it; before: only where stock is older than that version;
+# since: only where it is not.
+Rule = collections.namedtuple("Rule", "heading line stock bulk before since",
+                              defaults=(None, (0, 0, 0)))
 
 _ACCEPTED = "accepted"
 
@@ -57,7 +59,7 @@ RULES = (
     Rule(_BAD_NUMBER, r" integrity:(\D|$)", "EINVAL Invalid feature arguments",
          "EINVAL Invalid integrity arguments"),
     Rule(_BAD_NUMBER, r" integrity_key_size:(\D|\d+[^ \d]|$)", "EINVAL Invalid feature arguments",
-         "EINVAL Invalid integrity_key_size argument"),
+         "EINVAL Invalid integrity_key_size argument", since=(1, 28, 0)),
     Rule(_LONG_IV, r"-(lmk|tcw)[ :]", _ANYTHING, "EINVAL Unsupported IV size for (LMK|TCW)"),
     Rule(_NOT_AUTHENTICATED, r"^capi:authenc\([^ ]+,ecb\(", _ANYTHING,
          "EINVAL AEAD transforms without an IV not supported"),
@@ -74,8 +76,8 @@ RULES = (
 
 def find(line, stock, bulk, version):
     """The rule that allows this difference, or None."""
-    for rule in RULES:
-        if (not rule.before or version < rule.before) and re.search(rule.line, line) and \
+    for rule in expected(version):
+        if re.search(rule.line, line) and \
                 re.fullmatch(rule.stock, stock) and re.fullmatch(rule.bulk, bulk):
             return rule
     return None
@@ -83,4 +85,5 @@ def find(line, stock, bulk, version):
 
 def expected(version):
     """The rules that a stock target of this version has to meet."""
-    return [rule for rule in RULES if not rule.before or version < rule.before]
+    return [rule for rule in RULES
+            if version >= rule.since and (not rule.before or version < rule.before)]

@@ -31,6 +31,9 @@ class Integrity(dm.Mapping):
 
     def whole(self):
         """Everything below that is the user's: the data and the tuples, not the superblock."""
+        # Tuples stay in memory until a flush asks for them.
+        with blockdev.Direct(self.path) as device:
+            device.sync()
         return blockdev.read(self.backing.path, 4096, self.backing.bytes - 4096)
 
     def find(self, data):

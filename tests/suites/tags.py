@@ -37,7 +37,7 @@ CIPHERS = [
     ("capi:authenc(cmac(aes),xts(aes))-random", 80, 32, "aead", ["integrity_key_size:16"]),
     ("capi:authenc(hmac(sha256),xts(aes))-plain64", 128, 32, "aead", ["integrity_key_size:64"]),
     ("capi:authenc(hmac(sha256),ctr(aes))-benbi", 64, 32, "aead", []),
-    ("capi:cryptd(aegis128-generic)-random", 16, 32, "aead", []),
+    ("capi:authenc(hmac(sha256-generic),cryptd(cbc(aes-generic)))-random", 64, 48, "aead", []),
     ("aes-xts-random", 64, 16, "none", []),
     ("capi:xts(aes)-random", 64, 16, "none", []),
     ("aes-cbc-random", 32, 16, "none", ["no_read_workqueue", "no_write_workqueue"]),
@@ -106,6 +106,9 @@ def test_exchange(test, *cipher):
 @tap.each("many sizes and writers at once: {0}", [MAIN[0], CIPHERS[0][0], CIPHERS[14][0]])
 def test_writers(test, name):
     cipher = next(one for one in CIPHERS if one[0] == name)
+    if "cryptd" in name and os.uname().release.startswith("6.1."):
+        # Its authenc drops the notice that a request has left the backlog: stock waits forever too.
+        raise tap.Skip("no driver behind authenc can be crowded on 6.1")
     _, stock, bulk = pair(test, cipher, 512, mib=32)
 
     def work(number):
