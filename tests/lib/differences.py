@@ -45,7 +45,7 @@ RULES = (
          r"Bad cipher key count specification|Cannot parse key size|"
          r"Invalid integrity arguments|Invalid integrity_key_size argument)"),
     Rule(_NO_IV, r"^capi:[^ -]+ ", _ANYTHING, "EINVAL IV mechanism required"),
-    Rule(_COUNT, r"^[^ -]+:\d+-\S+ ", "EINVAL Error decoding and setting key", _BAD_COUNT),
+    Rule(_COUNT, r"^[^ -]+:\d+-\S+ ", r"E\w+ Error decoding and setting key", _BAD_COUNT),
     Rule(_COUNT, r"^cipher_null:\d{3,}-\S+ ", _ACCEPTED, _BAD_COUNT),
     # The other way round.
     Rule(_NEW_OPTIONS, r"(?i) high_priority( |$)", "EINVAL Invalid feature arguments", _ANYTHING,
