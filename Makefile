@@ -9,6 +9,7 @@ KERNELS ?= 6.1 6.12
 KERNEL ?= 6.1
 CLOCK ?= instructions
 MODE ?= quick
+DEVICE ?= ram
 
 dkms_value = $(shell sed -n 's/^$(1)="\(.*\)"$$/\1/p' dkms.conf)
 NAME := $(call dkms_value,PACKAGE_NAME)
@@ -21,7 +22,8 @@ help:
 	@echo 'make dkms-remove    remove it again, all versions, from all kernels'
 	@echo 'make modules        build the module in this tree, without installing it'
 	@echo 'make bench          compare crypt-bulk with the stock target, in a VM of'
-	@echo '                    KERNEL=6.1 (or 6.12), CLOCK=instructions|wall, MODE=quick|full'
+	@echo '                    KERNEL=6.1 (or 6.12), CLOCK=instructions|wall, MODE=quick|full,'
+	@echo '                    DEVICE=ram|null'
 	@echo 'make test           run all tests, in VMs of KERNELS="6.1 6.12"'
 	@echo 'make conformance    compare thousands of table lines with the stock target, in VMs of'
 	@echo '                    KERNELS="6.1 6.12"; SEED=N repeats a run'
@@ -68,7 +70,7 @@ conformance:
 	done; exit $$status
 
 bench:
-	KERNEL=$(KERNEL) CLOCK=$(CLOCK) MODE=$(MODE) tools/bench-vm
+	KERNEL=$(KERNEL) CLOCK=$(CLOCK) MODE=$(MODE) DEVICE=$(DEVICE) tools/bench-vm
 
 check:
 	tests/check

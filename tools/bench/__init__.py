@@ -3,11 +3,15 @@
 
 system     commands, kernel modules, the kernel's log, clean-up, errors that a user sees
 devices    the block device under both mappings: RAM, null_blk, or a given one
-mapping    device-mapper tables and mappings of the two targets
+arms       what is compared: targets, and module parameters that they are held to
+mapping    device-mapper tables and mappings of the targets
 check      each target reads what the other wrote
 fio        fio's job files and its JSON
 cases      what is measured: ciphers, options, the matrix
-measure    one load on both mappings in turn, medians
+measure    one load on the mappings of all arms in turn, medians
+cipher     what the cipher alone costs
+held       memory that a crypt-bulk mapping holds
+fragment   memory without free blocks above one page
 report     the table and the JSON
 benchmark  all of the above in its order
 cli        the command line

@@ -37,18 +37,23 @@ class Flags:
 
 @dataclass(frozen=True)
 class Setup:
-    """What a pair of mappings is made with."""
+    """What the mappings of all arms are made with. max_write is in bytes, or None for what the
+    modules do by themselves."""
 
     cipher: Cipher
     sector_size: int
     flags: Flags
+    max_write: int | None = None
 
     def options(self):
         size = () if self.sector_size == 512 else (f"sector_size:{self.sector_size}",)
         return self.flags.words + size
 
     def __str__(self):
-        return f"{self.cipher.name}, {self.sector_size} B sectors, {self.flags.name} options"
+        text = f"{self.cipher.name}, {self.sector_size} B sectors, {self.flags.name} options"
+        if self.max_write is not None:
+            text += f", writes of {self.max_write // 1024} KiB at most"
+        return text
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,10 @@ class Load:
     rw: str
     bs: str
     iodepth: int
+
+    @property
+    def writes(self):
+        return self.rw.endswith("write")
 
     def __str__(self):
         return f"{self.rw} {self.bs} QD {self.iodepth}"
@@ -86,8 +95,8 @@ def parse_flags(text):
     return Flags(text, words)
 
 
-def setups(ciphers, sector_sizes, flags):
-    return [Setup(*each) for each in product(ciphers, sector_sizes, flags)]
+def setups(ciphers, sector_sizes, flags, max_writes):
+    return [Setup(*each) for each in product(ciphers, sector_sizes, flags, max_writes)]
 
 
 def part_of(items, text):
@@ -97,6 +106,16 @@ def part_of(items, text):
         raise UsageError(f'--part: "{text}" is not like 1/2')
     index, parts = int(match[1]), int(match[2])
     return items[len(items) * (index - 1) // parts:len(items) * index // parts]
+
+
+def parse_max_write(text):
+    """Bytes, or None for "default"."""
+    if text == "default":
+        return None
+    match = re.fullmatch(r"([1-9]\d*)([KkMm])", text)
+    if not match:
+        raise UsageError(f'--max-write-size: "{text}" is not default or a size like 128K or 1M')
+    return int(match[1]) << {"k": 10, "m": 20}[match[2].lower()]
 
 
 def loads(rws, sizes, depths):

@@ -4,6 +4,8 @@
 import argparse
 import os
 import re
+import shlex
+import sys
 
 from . import cases, devices, measure, report
 from .benchmark import Benchmark, say
@@ -19,8 +21,8 @@ from .system import (
 
 DESCRIPTION = """\
 Measures the device-mapper target crypt-bulk against the kernel's own target crypt, on this
-machine: makes a mapping of each, with the very same table, over the same block device; checks that
-each reads what the other wrote; then runs fio on both in turn and prints a table of the medians.
+machine: makes mappings of each, with the very same table, over the same block device; checks that
+each reads what the other wrote; then runs fio on all in turn and prints a table of the medians.
 
 It needs root, fio, dmsetup and both modules. Without options it makes a RAM disk of 256 MiB and
 takes a few minutes. The mappings and what else it made are removed at the end, also after Ctrl-C.
@@ -37,6 +39,14 @@ option sets (--flags):
   bypass         no_read_workqueue no_write_workqueue submit_from_crypt_cpus
   WORD+WORD...   any others of dm-crypt
 
+arms (--arms):
+  stock          the kernel's own crypt
+  bulk           crypt-bulk
+  single         crypt-bulk held to one page at a time (the module's parameter single_page): shows
+                 what the page pool gives, apart from the rest
+  norecycle      crypt-bulk that keeps no pages of completed writes (its parameter recycle)
+  linear         dm-linear on the same device
+
 exit status: 0 measured; 1 a check or a run failed; 2 wrong usage; 128+N ended by signal N
 
 examples:
@@ -44,6 +54,7 @@ examples:
   crypt-bulk-bench --ciphers aes-xts --sector-sizes 4096 --bs 1M --iodepth 1
   crypt-bulk-bench --full --json results.json
   crypt-bulk-bench --device /dev/nvme1n1 --seconds 10
+  crypt-bulk-bench --ram 512M --mappings 8 --bs 1M --iodepth 1
   crypt-bulk-bench --show results.json
 """
 
@@ -51,16 +62,21 @@ examples:
 # second of it takes several: short runs do.
 QUICK = {
     "rw": ["write"],
+    "bs": ["1M", "128K", "4K"],
     "flags": ["bypass"],
     "rounds": {"wall": 3, "instructions": 2},
-    "seconds": {"wall": 0.5, "instructions": 0.5},
+    "seconds": {"wall": 0.5, "instructions": 0.3},
 }
 FULL = {
-    "rw": ["write", "read"],
+    "rw": ["write", "read", "randwrite", "randread"],
+    "bs": ["1M", "128K", "16K", "4K"],
     "flags": ["bypass", "default"],
-    "rounds": {"wall": 5, "instructions": 3},
-    "seconds": {"wall": 2, "instructions": 0.5},
+    "rounds": {"wall": 5, "instructions": 2},
+    "seconds": {"wall": 2, "instructions": 0.4},
 }
+
+
+DEFAULT_SIZE = 256 * devices.MIB
 
 
 def comma_list(text):
@@ -103,11 +119,12 @@ def make_parser():
     )
     where = parser.add_argument_group("the device under both mappings")
     device = where.add_mutually_exclusive_group()
-    device.add_argument("--ram", metavar="SIZE", type=parse_size, default=256 * devices.MIB,
+    device.add_argument("--ram", metavar="SIZE", type=parse_size, default=DEFAULT_SIZE,
                         help="a RAM disk made for this (default, 256M)")
-    device.add_argument("--null", action="store_true",
-                        help="a null_blk device that discards what is written: shows the layer "
-                        "without the RAM disk's copying; the check is made on a RAM disk first")
+    device.add_argument("--null", metavar="SIZE", type=parse_size, nargs="?", const=DEFAULT_SIZE,
+                        help="a null_blk device (of 256M) that discards what is written: shows "
+                        "the layer without the RAM disk's copying; the check is made on a RAM disk "
+                        "first")
     device.add_argument("--device", metavar="DEV",
                         help="a block device; ALL DATA ON IT IS LOST. Refused when it is mounted, "
                         "in use, or not empty")
@@ -117,10 +134,11 @@ def make_parser():
     what = parser.add_argument_group("what is measured")
     mode = what.add_mutually_exclusive_group()
     mode.add_argument("--quick", action="store_true",
-                      help="writes with bypass options, 3 rounds of 0.5 s (default)")
+                      help="sequential writes with bypass options, 3 rounds of 0.5 s (default)")
     mode.add_argument("--full", action="store_true",
-                      help="writes and reads, bypass and default options, 5 rounds of 2 s "
-                      "(an instruction clock needs less: 2 quick and 3 full rounds of 0.5 s)")
+                      help="sequential and random writes and reads, one more size, bypass and "
+                      "default options, 5 rounds of 2 s (an instruction clock needs less: 2 "
+                      "rounds of 0.3 s, or 0.4 s for --full)")
     what.add_argument("--ciphers", metavar="LIST", type=comma_list, default="cipher_null,aes-xts",
                       help="see below (default %(default)s)")
     what.add_argument("--sector-sizes", metavar="LIST", type=comma_list, default="512,4096",
@@ -129,11 +147,27 @@ def make_parser():
                       help="option sets, see below")
     what.add_argument("--rw", metavar="LIST", type=comma_list,
                       help="write, read, randwrite, randread")
-    what.add_argument("--bs", metavar="LIST", type=comma_list, default="1M,128K,4K",
-                      help="size of one I/O (default %(default)s)")
+    what.add_argument("--bs", metavar="LIST", type=comma_list,
+                      help="size of one I/O (default 1M,128K,4K, with --full 16K too)")
     what.add_argument("--iodepth", metavar="LIST", type=comma_list, default="1,64",
                       help="I/Os in flight; from 4 on submitted in batches of 4 "
                       "(default %(default)s)")
+    what.add_argument("--max-write-size", metavar="LIST", type=comma_list, default="default",
+                      help="parameter of both modules: the size from which on they split writes, "
+                      "like 128K, or default (%(default)s) for what each does by itself")
+    what.add_argument("--mappings", metavar="N", type=positive(int), default=1,
+                      help="mappings of each arm, on equal parts of the device, all written (or "
+                      "read) at once (default 1)")
+    what.add_argument("--floor", action="store_true",
+                      help="also measure the floor, dm-linear on the same device plus the cipher "
+                      "alone, and what each target costs above it; needs the test module "
+                      "cipher-cost")
+    what.add_argument("--memory", action="store_true",
+                      help="also measure, for each write, the pages that crypt-bulk holds at "
+                      "rest, under the load, and 10 s after it")
+    what.add_argument("--fragment", action="store_true",
+                      help="leave no free memory in blocks above one page meanwhile; needs the "
+                      "test module fragment; for a virtual machine")
     what.add_argument("--part", metavar="I/N", default="1/1",
                       help="of N parts of all that do only part I; --show puts them together")
 
@@ -141,7 +175,8 @@ def make_parser():
     how.add_argument("--rounds", metavar="N", type=positive(int),
                      help="measured runs on each mapping, in turn")
     how.add_argument("--seconds", metavar="S", type=positive(float),
-                     help=f"of one run; a warm-up of {measure.WARM_UP:g} S comes before the first")
+                     help=f"of one run; a warm-up of {measure.WARM_UP:g} S, at least "
+                     f"{measure.LEAST_WARM_UP:g} s, comes before the first")
     how.add_argument("--clock", choices=("wall", "instructions"),
                      default=os.environ.get("DCB_CLOCK", "wall"),
                      help="what this machine's clock counts, for the report: instructions in a VM "
@@ -149,9 +184,12 @@ def make_parser():
     how.add_argument("--keep-going", action="store_true",
                      help="after a failure go on with the next mapping or run; the exit status "
                      "is 1 at the end")
+    how.add_argument("--arms", metavar="LIST", type=comma_list,
+                     help="what is measured in turn, see below (default stock,bulk, and single "
+                     "where the module can)")
     how.add_argument("--targets", metavar="A,B", type=comma_list, default="crypt,crypt-bulk",
-                     help="the two targets; for testing the method itself: with crypt,crypt every "
-                     "ratio should be 1")
+                     help="the targets of stock and bulk; for testing the method itself: with "
+                     "crypt,crypt every ratio should be 1")
 
     out = parser.add_argument_group("output")
     out.add_argument("--json", metavar="FILE",
@@ -182,7 +220,7 @@ def plan(options):
     rws = one_of(
         "--rw", options.rw or mode["rw"], ("write", "read", "randwrite", "randread")
     )
-    blocks = options.bs
+    blocks = options.bs or mode["bs"]
     for each in blocks:
         if not re.fullmatch(r"[1-9]\d*[KkMm]?", each):
             raise UsageError(f'--bs: "{each}" is not a size like 4K or 1M')
@@ -192,7 +230,8 @@ def plan(options):
             raise UsageError(f'--iodepth: "{each}" is not a number from 1 to 9999')
     if len(options.targets) != 2:
         raise UsageError("--targets wants two, like crypt,crypt-bulk")
-    setups = cases.setups(ciphers, [int(each) for each in sizes], flags)
+    max_writes = [cases.parse_max_write(each) for each in options.max_write_size]
+    setups = cases.setups(ciphers, [int(each) for each in sizes], flags, max_writes)
     return (
         cases.part_of(setups, options.part),
         cases.loads(rws, blocks, [int(each) for each in depths]),
@@ -204,7 +243,7 @@ def benchmark(options):
     require_root()
     require_commands({
         "fio": "fio", "dmsetup": "dmsetup", "modprobe": "kmod", "blockdev": "util-linux",
-        "wipefs": "util-linux", "mount": "mount",
+        "wipefs": "util-linux", "dmesg": "util-linux", "mount": "mount",
     })
     stop_on_signals()
     bench = Benchmark(options, setups, loads)
@@ -240,11 +279,14 @@ def version():
 
 def main():
     options = make_parser().parse_args()
+    options.command = os.environ.get("DCB_COMMAND") or shlex.join(
+        ["crypt-bulk-bench", *sys.argv[1:]]
+    )
     try:
         if options.version:
             print(f"crypt-bulk-bench {version()}")
         elif options.show:
-            publish([row for path in options.show for row in report.read_json(path)], options)
+            publish(report.merge(map(report.read_json, options.show)), options)
         else:
             benchmark(options)
     except BenchError as error:

@@ -25,6 +25,15 @@ def logical_block_size(path):
     return int(run(["blockdev", "--getss", path]).out)
 
 
+def rotational(path):
+    """Whether the kernel takes it for a disk that turns; a partition is as its disk."""
+    sysfs = os.path.realpath(f"/sys/dev/block/{device_number(path)}")
+    for node in (sysfs, os.path.dirname(sysfs)):
+        if os.path.exists(f"{node}/queue/rotational"):
+            return read_line(f"{node}/queue/rotational") == "1"
+    return None
+
+
 def read_line(path):
     with open(path, encoding="ascii") as file:
         return file.read().strip()

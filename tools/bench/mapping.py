@@ -1,25 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""device-mapper mappings of the two targets."""
+"""device-mapper mappings of the targets that are compared."""
 
 import os
 from dataclasses import dataclass
 
+from .arms import MODULE, Parameter
 from .devices import wait_for_node
 from .system import BenchError, KernelLog, load_module, run
 
 
 @dataclass(frozen=True)
 class Table:
-    """Everything in a table line but the target's name; both targets get the same object."""
+    """Everything in a table line but the target's name; all targets get the same object."""
 
     cipher: str
     key: str
     device: str
+    start: int  # on the device, in sectors of 512 bytes as is the next
     sectors: int
     options: tuple
 
     def line(self, target):
-        fields = [0, self.sectors, target, self.cipher, self.key, 0, self.device, 0]
+        if target == "linear":
+            return f"0 {self.sectors} linear {self.device} {self.start}"
+        fields = [0, self.sectors, target, self.cipher, self.key, 0, self.device, self.start]
         if self.options:
             fields += [len(self.options), *self.options]
         return " ".join(map(str, fields))
@@ -31,13 +35,25 @@ class Table:
 class Mapping:
     """A resource, see system.Resources."""
 
-    def __init__(self, target, table, suffix):
-        self.target = target
+    def __init__(self, arm, table, number):
+        self.arm = arm
+        self.target = arm.target
         self.table = table
-        self.name = f"crypt-bulk-bench-{os.getpid()}-{suffix}"
+        self.name = f"crypt-bulk-bench-{os.getpid()}-{arm.name}-{number}"
         self.path = f"/dev/mapper/{self.name}"
 
     def open(self):
+        settings = [Parameter(MODULE, *each) for each in self.arm.settings]
+        try:
+            for each in settings:
+                each.open()
+            self._create()
+        finally:
+            problems = [text for each in reversed(settings) for text in each.close()]
+        if problems:
+            raise BenchError("; ".join(problems))
+
+    def _create(self):
         log = KernelLog()
         try:
             # On stdin: a key among the arguments would be seen by everybody on the machine.

@@ -3,13 +3,20 @@
 
 import json
 import os
+from statistics import median
 
-from .measure import middle, spread
+from .measure import spread
 from .system import BenchError
 
 # Marks that --json - puts around the JSON among other output.
 JSON_BEGIN = "-----BEGIN CRYPT-BULK-BENCH JSON-----"
 JSON_END = "-----END CRYPT-BULK-BENCH JSON-----"
+
+# Two rows that agree in these measured the same thing.
+IDENTITY = (
+    "kernel", "cipher", "sector_size", "rw", "bs", "iodepth", "flags", "clock", "device", "cpus",
+    "mappings", "memory", "init_on_alloc", "max_write_size",
+)
 
 
 def kernel_version():
@@ -18,11 +25,8 @@ def kernel_version():
 
 
 def record(setup, load, outcome, context):
-    """One measured row as a program reads it; context is the same for all rows of a run."""
-    stock = [each.iops for each in outcome.stock]
-    bulk = [each.iops for each in outcome.bulk]
-    ratios = outcome.ratios()
-    return {
+    """One measured row as a program reads it; context is what the caller knows besides."""
+    row = {
         "kernel": kernel_version(),
         "cipher": setup.cipher.name,
         "sector_size": setup.sector_size,
@@ -31,21 +35,16 @@ def record(setup, load, outcome, context):
         "iodepth": load.iodepth,
         "flags": setup.flags.name,
         "clock": context["clock"],
-        "stock_iops": round(middle(outcome.stock, "iops"), 2),
-        "bulk_iops": round(middle(outcome.bulk, "iops"), 2),
-        "ratio": round(outcome.ratio(), 4),
-        "ratio_min": round(min(ratios), 4),
-        "ratio_max": round(max(ratios), 4),
-        "stock_mib_s": round(middle(outcome.stock, "mib_s"), 2),
-        "bulk_mib_s": round(middle(outcome.bulk, "mib_s"), 2),
-        "stock_spread": round(spread(stock), 4),
-        "bulk_spread": round(spread(bulk), 4),
-        "stock_lat_p99_us": round(middle(outcome.stock, "lat_p99"), 2),
-        "bulk_lat_p99_us": round(middle(outcome.bulk, "lat_p99"), 2),
-        "stock_clat_p99_us": round(middle(outcome.stock, "clat_p99"), 2),
-        "bulk_clat_p99_us": round(middle(outcome.bulk, "clat_p99"), 2),
-        "stock_iops_rounds": [round(each, 2) for each in stock],
-        "bulk_iops_rounds": [round(each, 2) for each in bulk],
+    }
+    row.update((f"{name}_iops", round(outcome.middle(name, "iops"), 2)) for name in outcome.runs)
+    row.update(_ratios("ratio", outcome.ratios("bulk", "stock")))
+    for name in outcome.runs:
+        if name not in ("stock", "bulk", "linear"):
+            row.update(_ratios(f"ratio_{name}", outcome.ratios("bulk", name)))
+    for name in outcome.runs:
+        row.update(_figures(name, outcome))
+    return {
+        **row,
         "cipher_spec": setup.cipher.spec,
         "key_bits": setup.cipher.key_bits,
         "options": " ".join(setup.options()),
@@ -53,27 +52,80 @@ def record(setup, load, outcome, context):
     }
 
 
+def _ratios(name, ratios):
+    return {
+        name: round(median(ratios), 4),
+        f"{name}_min": round(min(ratios), 4),
+        f"{name}_max": round(max(ratios), 4),
+    }
+
+
+def _figures(name, outcome):
+    iops = outcome.iops(name)
+    return {
+        f"{name}_mib_s": round(outcome.middle(name, "mib_s"), 2),
+        f"{name}_spread": round(spread(iops), 4),
+        f"{name}_lat_p99_us": round(outcome.middle(name, "lat_p99"), 2),
+        f"{name}_clat_p99_us": round(outcome.middle(name, "clat_p99"), 2),
+        f"{name}_iops_rounds": [round(each, 2) for each in iops],
+    }
+
+
+def overhead(outcome, cipher):
+    """What a MiB costs beyond dm-linear and the cipher alone, in ns; cipher is of cipher.cost()."""
+    cost = {name: 1e9 / outcome.middle(name, "mib_s") for name in outcome.runs}
+    floor = cost["linear"] + cipher["whole"]
+    above = {name: cost[name] - floor for name in cost if name != "linear"}
+    return {
+        "cipher_ns_mib": round(cipher["whole"]),
+        "cipher_by_sector_ns_mib": round(cipher["by_sector"]),
+        "linear_ns_mib": round(cost["linear"]),
+        "floor_ns_mib": round(floor),
+        **{f"{name}_overhead_ns_mib": round(value) for name, value in above.items()},
+        "ratio_overhead": round(above["bulk"] / above["stock"], 4),
+    }
+
+
 COLUMNS = (
-    # heading, field or function, format
-    ("cipher", "cipher", "<"),
-    ("sector", "sector_size", ">"),
-    ("rw", "rw", "<"),
-    ("bs", "bs", ">"),
-    ("QD", "iodepth", ">"),
-    ("options", "flags", "<"),
-    ("stock IOPS", lambda row: figure(row["stock_iops"]), ">"),
-    ("MiB/s", lambda row: figure(row["stock_mib_s"]), ">"),
-    ("bulk IOPS", lambda row: figure(row["bulk_iops"]), ">"),
-    ("MiB/s", lambda row: figure(row["bulk_mib_s"]), ">"),
-    ("ratio", lambda row: f"{row['ratio']:.3f}", ">"),
-    ("min-max", lambda row: f"{row['ratio_min']:.3f}-{row['ratio_max']:.3f}", ">"),
-    ("p99 stock", lambda row: duration(row["stock_lat_p99_us"]), ">"),
-    ("p99 bulk", lambda row: duration(row["bulk_lat_p99_us"]), ">"),
+    # heading, field or function, format, field that a row must have for the column to be there
+    ("cipher", "cipher", "<", ""),
+    ("sector", "sector_size", ">", ""),
+    ("rw", "rw", "<", ""),
+    ("bs", "bs", ">", ""),
+    ("QD", "iodepth", ">", ""),
+    ("options", "flags", "<", ""),
+    ("largest", lambda row: size(row.get("max_write_size")), ">", "max_write_size"),
+    ("stock IOPS", lambda row: figure(row["stock_iops"]), ">", ""),
+    ("MiB/s", lambda row: figure(row["stock_mib_s"]), ">", ""),
+    ("bulk IOPS", lambda row: figure(row["bulk_iops"]), ">", ""),
+    ("MiB/s", lambda row: figure(row["bulk_mib_s"]), ">", ""),
+    ("ratio", lambda row: f"{row['ratio']:.3f}", ">", ""),
+    ("min-max", lambda row: f"{row['ratio_min']:.3f}-{row['ratio_max']:.3f}", ">", ""),
+    ("/single", lambda row: ratio(row.get("ratio_single")), ">", "ratio_single"),
+    ("/norecycle", lambda row: ratio(row.get("ratio_norecycle")), ">", "ratio_norecycle"),
+    ("overhead", lambda row: ratio(row.get("ratio_overhead")), ">", "ratio_overhead"),
+    ("pages rest/load/idle", lambda row: pages(row.get("bulk_memory")), ">", "bulk_memory"),
+    ("p99 stock", lambda row: duration(row["stock_lat_p99_us"]), ">", ""),
+    ("p99 bulk", lambda row: duration(row["bulk_lat_p99_us"]), ">", ""),
 )
 
 
 def figure(value):
     return f"{value:.0f}" if value >= 1000 else f"{value:.1f}"
+
+
+def ratio(value):
+    return "-" if value is None else f"{value:.3f}"
+
+
+def size(value):
+    return "default" if value is None else f"{value // 1024}K"
+
+
+def pages(memory):
+    if not memory:
+        return "-"
+    return "/".join(str(memory[when]["held"]) for when in ("rest", "load", "after"))
 
 
 def duration(microseconds):
@@ -83,13 +135,17 @@ def duration(microseconds):
 
 
 def table(records):
-    rows = [[heading for heading, _, _ in COLUMNS]]
+    columns = [
+        each for each in COLUMNS
+        if not each[3] or any(row.get(each[3]) is not None for row in records)
+    ]
+    rows = [[heading for heading, *_ in columns]]
     for each in records:
-        rows.append([str(f(each) if callable(f) else each[f]) for _, f, _ in COLUMNS])
+        rows.append([str(f(each) if callable(f) else each[f]) for _, f, *_ in columns])
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = []
     for row in rows:
-        cells = (f"{cell:{c[2]}{w}}" for cell, c, w in zip(row, COLUMNS, widths))
+        cells = (f"{cell:{c[2]}{w}}" for cell, c, w in zip(row, columns, widths))
         lines.append("  ".join(cells).rstrip())
     return lines
 
@@ -102,25 +158,53 @@ def heading(records):
         ("device", lambda row: f"{row['device_name']}, {row['device_mib']} MiB"),
         ("clock", lambda row: f"{row['clock']}, {row['cpus']} CPU"),
         ("runs", lambda row: f"{row['rounds']} of {row['seconds']:g} s on each, in turn"),
+        ("at once", lambda row: f"{row['mappings']} mapping(s)" if row["mappings"] > 1 else ""),
+        ("memory", memory_line),
         ("targets", lambda row: row["targets"]),
         ("fio", lambda row: row["fio"]),
     ):
-        lines.append(f"{label + ':':9}{' | '.join(sorted({describe(row) for row in records}))}")
+        found = sorted({describe(row) for row in records} - {""})
+        if found:
+            lines.append(f"{label + ':':9}{' | '.join(found)}")
     return lines
 
 
+def memory_line(row):
+    parts = ["fragmented: no free block above one page"] if row["memory"] == "fragmented" else []
+    if row["init_on_alloc"] is not None:
+        parts.append(f"init_on_alloc={row['init_on_alloc']:d}")
+    return ", ".join(parts)
+
+
 NOTES = (
-    "ratio: bulk IOPS / stock IOPS, the median over the rounds; min-max: its extremes",
-    "p99:   99th percentile of the latency from submission to completion",
+    ("", "ratio: bulk IOPS / stock IOPS, the median over the rounds; min-max: its extremes"),
+    ("ratio_single", "/single: bulk IOPS / IOPS of crypt-bulk held to one page at a time"),
+    ("ratio_norecycle", "/norecycle: bulk IOPS / IOPS of crypt-bulk that keeps no pages"),
+    ("ratio_overhead", "overhead: what a MiB costs beyond dm-linear and the cipher alone, "
+     "bulk / stock"),
+    ("bulk_memory", "pages: held by crypt-bulk at rest, at most under load, and 10 s after it"),
+    ("", "p99:   99th percentile of the latency from submission to completion"),
 )
 
 
 def text(records):
     clocks = {each["clock"] for each in records}
-    notes = list(NOTES)
+    notes = [
+        note for field, note in NOTES
+        if not field or any(row.get(field) is not None for row in records)
+    ]
     if "instructions" in clocks:
         notes.append("clock: a second is 10^9 instructions; waiting and caches do not count")
     return "\n".join([*heading(records), "", *table(records), "", *notes])
+
+
+def merge(lists):
+    """One list of rows; a later row replaces an earlier one that measured the same thing."""
+    rows = {}
+    for records in lists:
+        for row in records:
+            rows[tuple(row.get(field) for field in IDENTITY)] = row
+    return list(rows.values())
 
 
 def to_json(records):

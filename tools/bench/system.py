@@ -146,6 +146,11 @@ def unload_module(name):
     return result.err.strip()
 
 
+def kernel_log():
+    """The lines of the kernel's log since it was booted, as far as they are still there."""
+    return run(["dmesg"], check=False).out.splitlines()
+
+
 class KernelLog:
     """What the kernel said about device-mapper since this object was made."""
 
