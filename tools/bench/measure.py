@@ -67,12 +67,16 @@ def at_once(name, paths, seconds):
 def measure(arms, load, rounds, seconds):
     """arms: for each name, the paths that a run uses at once, in the order of the runs.
 
-    All runs are jobs of one fio, one after the other: starting it costs more than a run."""
+    All runs are jobs of one fio, one after the other: starting it costs more than a run. Every
+    second round goes the other way round. fio's buffer is in the pages that the job before it
+    freed, so that their order in memory, and with it the number of a bio's segments, turns round
+    with every job; in two rounds each arm meets both."""
     jobs = []
     for name, paths in arms.items():
         jobs += at_once(f"warm-{name}", paths, max(seconds * WARM_UP, LEAST_WARM_UP))
-    for _ in range(rounds):
-        for name, paths in arms.items():
+    for number in range(rounds):
+        turn = list(arms.items())
+        for name, paths in turn[::-1] if number % 2 else turn:
             jobs += at_once(name, paths, seconds)
     # While its last job runs, with none waiting, fio itself takes a little more of the CPU
     # (0.25 % with one CPU): let that be a job that does not count.
