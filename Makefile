@@ -24,6 +24,8 @@ help:
 	@echo 'make bench          compare crypt-bulk with the stock target, in a VM of'
 	@echo '                    KERNEL=6.1 (or 6.12), CLOCK=instructions|wall, MODE=quick|full,'
 	@echo '                    DEVICE=ram|null'
+	@echo 'make bench-all      measure everything, also fragmented memory, memory held and more: hours'
+	@echo 'make bench-report   write docs/benchmarks.md and its pictures from the results of these'
 	@echo 'make test           run all tests, in VMs of KERNELS="6.1 6.12"'
 	@echo 'make conformance    compare thousands of table lines with the stock target, in VMs of'
 	@echo '                    KERNELS="6.1 6.12"; SEED=N repeats a run'
@@ -69,6 +71,13 @@ conformance:
 		WHOLE=1 SEED=$(SEED) KERNEL=$$kernel tests/t/lines.t || status=1; \
 	done; exit $$status
 
+bench-all:
+	KERNEL=$(KERNEL) tools/bench-all
+
+bench-report:
+	@tests/vm/host-deps python3:python3 gnuplot:gnuplot-nox
+	tools/bench-report
+
 bench:
 	KERNEL=$(KERNEL) CLOCK=$(CLOCK) MODE=$(MODE) DEVICE=$(DEVICE) tools/bench-vm
 
@@ -83,5 +92,6 @@ clean:
 distclean: clean
 	rm -rf .cache
 
-.PHONY: help modules dkms-install dkms-remove test conformance bench check clean distclean
+.PHONY: help modules dkms-install dkms-remove test conformance bench bench-all bench-report check \
+	clean distclean
 .DEFAULT_GOAL := help

@@ -13,6 +13,9 @@ cipher     what the cipher alone costs
 held       memory that a crypt-bulk mapping holds
 fragment   memory without free blocks above one page
 report     the table and the JSON
+chart      pictures, drawn by gnuplot
+pictures   which pictures of which results
+page       docs/benchmarks.md
 benchmark  all of the above in its order
 cli        the command line
 """

@@ -82,7 +82,7 @@ class Benchmark:
             "rounds": self.options.rounds,
             "seconds": self.options.seconds,
             "cpus": os.cpu_count(),
-            "cpu": cpu_model(),
+            "machine": machine(),
             "arms": ", ".join(arm.name for arm in self.arms),
             "targets": ", ".join(f"{name} {version}" for name, version in targets.items()),
             "fio": run(["fio", "--version"]).out.strip(),
@@ -225,7 +225,10 @@ def _cipher_key(setup, load):
     return setup.cipher, setup.sector_size, load.writes
 
 
-def cpu_model():
+def machine():
+    """What it all ran on: bench-vm says it of the host, else this machine's processor."""
+    if os.environ.get("DCB_MACHINE"):
+        return os.environ["DCB_MACHINE"]
     with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
         for line in file:
             name, _, value = line.partition(":")

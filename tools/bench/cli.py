@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 
-from . import cases, devices, measure, report
+from . import cases, devices, measure, pictures, report
 from .benchmark import Benchmark, say
 from .system import (
     BenchError,
@@ -64,15 +64,15 @@ QUICK = {
     "rw": ["write"],
     "bs": ["1M", "128K", "4K"],
     "flags": ["bypass"],
-    "rounds": {"wall": 3, "instructions": 2},
-    "seconds": {"wall": 0.5, "instructions": 0.3},
+    "rounds": {"wall": 4, "instructions": 4},
+    "seconds": {"wall": 0.5, "instructions": 0.2},
 }
 FULL = {
     "rw": ["write", "read", "randwrite", "randread"],
     "bs": ["1M", "128K", "16K", "4K"],
     "flags": ["bypass", "default"],
-    "rounds": {"wall": 5, "instructions": 2},
-    "seconds": {"wall": 2, "instructions": 0.4},
+    "rounds": {"wall": 6, "instructions": 4},
+    "seconds": {"wall": 2, "instructions": 0.25},
 }
 
 
@@ -134,11 +134,11 @@ def make_parser():
     what = parser.add_argument_group("what is measured")
     mode = what.add_mutually_exclusive_group()
     mode.add_argument("--quick", action="store_true",
-                      help="sequential writes with bypass options, 3 rounds of 0.5 s (default)")
+                      help="sequential writes with bypass options, 4 rounds of 0.5 s (default)")
     mode.add_argument("--full", action="store_true",
                       help="sequential and random writes and reads, one more size, bypass and "
-                      "default options, 5 rounds of 2 s (an instruction clock needs less: 2 "
-                      "rounds of 0.3 s, or 0.4 s for --full)")
+                      "default options, 6 rounds of 2 s (an instruction clock needs less: 4 "
+                      "rounds of 0.2 s, or 0.25 s for --full)")
     what.add_argument("--ciphers", metavar="LIST", type=comma_list, default="cipher_null,aes-xts",
                       help="see below (default %(default)s)")
     what.add_argument("--sector-sizes", metavar="LIST", type=comma_list, default="512,4096",
@@ -173,7 +173,7 @@ def make_parser():
 
     how = parser.add_argument_group("how it is measured")
     how.add_argument("--rounds", metavar="N", type=positive(int),
-                     help="measured runs on each mapping, in turn")
+                     help="measured runs on each mapping, in turn; an even number is better")
     how.add_argument("--seconds", metavar="S", type=positive(float),
                      help=f"of one run; a warm-up of {measure.WARM_UP:g} S, at least "
                      f"{measure.LEAST_WARM_UP:g} s, comes before the first")
@@ -194,6 +194,8 @@ def make_parser():
     out = parser.add_argument_group("output")
     out.add_argument("--json", metavar="FILE",
                      help="also write the results as JSON; - for stdout, between marking lines")
+    out.add_argument("--picture", metavar="FILE.svg",
+                     help="also draw the ratios by block size; needs gnuplot")
     out.add_argument("--show", metavar="FILE", nargs="+",
                      help="measure nothing: print the table of earlier results (with --json: "
                      "merge them)")
@@ -240,11 +242,18 @@ def plan(options):
 
 def benchmark(options):
     setups, loads = plan(options)
+    if not setups:
+        say(f"part {options.part} is empty: there are fewer setups than parts")
+        if options.json:
+            report.write_json([], options.json)
+        return
     require_root()
     require_commands({
         "fio": "fio", "dmsetup": "dmsetup", "modprobe": "kmod", "blockdev": "util-linux",
         "wipefs": "util-linux", "dmesg": "util-linux", "mount": "mount",
     })
+    if options.picture:
+        require_commands({"gnuplot": "gnuplot-nox"})
     stop_on_signals()
     bench = Benchmark(options, setups, loads)
     try:
@@ -264,6 +273,8 @@ def publish(records, options):
     print(report.text(records), flush=True)
     if options.json:
         report.write_json(records, options.json)
+    if options.picture:
+        pictures.own(records, options.picture)
 
 
 def version():
