@@ -16,6 +16,7 @@ report     the table and the JSON
 chart      pictures, drawn by gnuplot
 pictures   which pictures of which results
 page       docs/benchmarks.md
+pages      the trace of getting and giving back the pages of a write
 benchmark  all of the above in its order
 cli        the command line
 """
