@@ -118,6 +118,8 @@ class Benchmark:
     def _one_load(self, setup, load, group):
         self.progress.step(f"{setup}, {load}")
         paths = {name: [each.path for each in mappings] for name, mappings in group.items()}
+        if self.fragmented:
+            self.fragmented.start()
         outcome = measure.measure(paths, load, self.options.rounds, self.options.seconds)
         more = self._write_limits(setup)
         if self.options.floor:
@@ -127,7 +129,7 @@ class Benchmark:
             if memory:
                 more["bulk_memory"] = memory
         if self.fragmented:
-            more["free_blocks"] = self.fragmented.free_blocks()
+            more["fragment"] = self.fragmented.found()
             say(self.fragmented.evidence())
         self.records.append(report.record(setup, load, outcome, {**more, **self.context}))
 
