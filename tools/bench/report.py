@@ -170,7 +170,7 @@ def heading(records):
 
 
 def memory_line(row):
-    parts = ["fragmented: no free block above one page"] if row["memory"] == "fragmented" else []
+    parts = ["fragmented"] if row["memory"] == "fragmented" else []
     if row["init_on_alloc"] is not None:
         parts.append(f"init_on_alloc={row['init_on_alloc']:d}")
     return ", ".join(parts)
