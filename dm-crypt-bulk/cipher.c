@@ -11,6 +11,12 @@
 /* Without a key there is nothing else to bound the number of keys of a keyless cipher by. */
 #define MAX_KEYLESS_TFMS 64
 
+/*
+ * The size of a key in the keyring is not known to be true before the key is looked up, which
+ * comes later. No such key has more than 32767 bytes.
+ */
+#define MAX_TFMS 16384
+
 /* The notation of the crypto API has no place for a number of keys; Loop-AES has always 64. */
 #define LMK_KEYS 64
 
@@ -160,7 +166,8 @@ static int alloc_tfms(struct cbulk_cipher *cipher, const struct spec *spec, char
 	unsigned int i;
 
 	/* Every key takes a byte at least, so the key bounds what is allocated here. */
-	if (spec->keys > max_t(unsigned int, cipher->key_size, MAX_KEYLESS_TFMS)) {
+	if (spec->keys > max_t(unsigned int, cipher->key_size, MAX_KEYLESS_TFMS) ||
+	    spec->keys > MAX_TFMS) {
 		*error = "Bad cipher key count specification";
 		return -EINVAL;
 	}
@@ -201,7 +208,7 @@ static int find_mac_size(struct cbulk_cipher *cipher, const char *algorithm)
 	if (!end)
 		return -EINVAL;
 
-	name = kmemdup_nul(algorithm + prefix, end - algorithm - prefix, GFP_KERNEL);
+	name = kmemdup_nul(algorithm + prefix, end - algorithm - prefix, CBULK_GFP_USER_SIZED);
 	if (!name)
 		return -ENOMEM;
 	mac = crypto_alloc_ahash(name, 0, CRYPTO_ALG_ALLOCATES_MEMORY);
@@ -330,9 +337,9 @@ int cbulk_cipher_init(struct cbulk_cipher *cipher, const char *text, char *key, 
 	int ret;
 
 	*error = "Cannot allocate cipher strings";
-	cipher->key = kzalloc(max_t(size_t, cipher->key_size, 1), GFP_KERNEL);
-	cipher->spec = kstrdup(text, GFP_KERNEL);
-	copy = kstrdup(text, GFP_KERNEL);
+	cipher->key = kzalloc(max_t(size_t, cipher->key_size, 1), CBULK_GFP_USER_SIZED);
+	cipher->spec = kstrdup(text, CBULK_GFP_USER_SIZED);
+	copy = kstrdup(text, CBULK_GFP_USER_SIZED);
 	if (!cipher->key || !cipher->spec || !copy)
 		ret = -ENOMEM;
 	else

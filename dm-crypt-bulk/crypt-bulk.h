@@ -50,6 +50,12 @@
  */
 #define CBULK_MAX_SEGMENTS 8
 
+/*
+ * For memory as large as words of a table line or message are, or say. Nothing bounds these, so
+ * that it is no fault of the kernel's if there is no such memory, and nothing to warn of.
+ */
+#define CBULK_GFP_USER_SIZED (GFP_KERNEL | __GFP_NOWARN)
+
 struct cbulk_cipher;
 struct cbulk_io;
 struct cbulk_iv_elephant;
@@ -361,6 +367,7 @@ int cbulk_table_parse_options(struct dm_target *ti, struct cbulk_target *ct, uns
 			      char **argv);
 int cbulk_table_parse_device(struct dm_target *ti, struct cbulk_target *ct, char **argv);
 int cbulk_table_number(const char *text, u64 max, u64 *value);
+int cbulk_table_number_before(const char *text, const char *end, u64 max, u64 *value);
 void cbulk_table_print(struct dm_target *ti, char *result, unsigned int maxlen);
 void cbulk_table_print_ima(struct dm_target *ti, char *result, unsigned int maxlen);
 

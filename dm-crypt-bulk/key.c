@@ -15,14 +15,12 @@
 static int parse_keyring_size(const char *text)
 {
 	const char *end = strchr(text, ':');
-	char digits[24];
 	u64 size;
 
-	if (!IS_ENABLED(CONFIG_KEYS) || !end || end - text >= sizeof(digits))
+	if (!IS_ENABLED(CONFIG_KEYS) || !end ||
+	    cbulk_table_number_before(text, end, INT_MAX, &size))
 		return -EINVAL;
-	memcpy(digits, text, end - text);
-	digits[end - text] = '\0';
-	return cbulk_table_number(digits, INT_MAX, &size) ? -EINVAL : size;
+	return size;
 }
 
 /**
@@ -52,7 +50,7 @@ int cbulk_key_size(const char *text, char **error)
 		size = strlen(text) / 2;
 	}
 
-	/* Nothing but the line says that there are so many bytes: kmalloc() would warn. */
+	/* Nothing but the line says that there are so many bytes. */
 	if (size > KMALLOC_MAX_SIZE) {
 		*error = "Cannot allocate encryption context";
 		return -ENOMEM;
@@ -76,7 +74,7 @@ static int set_authenc_key(const struct cbulk_cipher *cipher)
 	if (key_size < cipher->mac_size)
 		return -EINVAL;
 
-	blob = kmalloc(sizeof(*blob) + key_size, GFP_KERNEL);
+	blob = kmalloc(sizeof(*blob) + key_size, CBULK_GFP_USER_SIZED);
 	if (!blob)
 		return -ENOMEM;
 	blob->header.rta_len = RTA_LENGTH(sizeof(blob->param));
@@ -130,8 +128,8 @@ static int fetch_key(struct cbulk_key_source *source, const char *name, unsigned
 {
 	int ret;
 
-	source->name = kstrdup(name, GFP_KERNEL);
-	source->payload = kmalloc(size, GFP_KERNEL);
+	source->name = kstrdup(name, CBULK_GFP_USER_SIZED);
+	source->payload = kmalloc(size, CBULK_GFP_USER_SIZED);
 	if (!source->name || !source->payload)
 		return -ENOMEM;
 	ret = check_name(source->name);

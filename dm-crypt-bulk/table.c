@@ -51,6 +51,26 @@ int cbulk_table_number(const char *text, u64 max, u64 *value)
 	return 0;
 }
 
+/**
+ * cbulk_table_number_before() - parse a decimal number that something follows
+ * @text: the number
+ * @end: what follows it
+ * @max: the largest that does
+ * @value: gets it
+ *
+ * Return: 0 or a negative errno.
+ */
+int cbulk_table_number_before(const char *text, const char *end, u64 max, u64 *value)
+{
+	char digits[24];
+
+	if (end - text >= sizeof(digits))
+		return -ERANGE;
+	memcpy(digits, text, end - text);
+	digits[end - text] = '\0';
+	return cbulk_table_number(digits, max, value);
+}
+
 static int parse_unit_size(struct dm_target *ti, struct cbulk_cipher *cipher, const char *text)
 {
 	u64 size;
@@ -72,19 +92,10 @@ static int parse_unit_size(struct dm_target *ti, struct cbulk_cipher *cipher, co
 static int parse_integrity(struct dm_target *ti, struct cbulk_cipher *cipher, const char *text)
 {
 	const char *type = strchr(text, ':');
-	char *copy;
 	u64 size;
-	int ret;
 
 	ti->error = "Invalid integrity arguments";
-	if (!type)
-		return -EINVAL;
-	copy = kmemdup_nul(text, type - text, GFP_KERNEL);
-	if (!copy)
-		return -ENOMEM;
-	ret = cbulk_table_number(copy, MAX_TAG_SIZE, &size);
-	kfree(copy);
-	if (ret || !size)
+	if (!type || cbulk_table_number_before(text, type, MAX_TAG_SIZE, &size) || !size)
 		return -EINVAL;
 
 	type++;

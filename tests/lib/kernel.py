@@ -117,6 +117,15 @@ class NoModprobe:
         self._put(self.before)
 
 
+def warn_again():
+    """Let the kernel say once more what it warns of only once."""
+    path = "/sys/kernel/debug/clear_warn_once"
+    if not os.path.exists(path):
+        subprocess.run(["mount", "-t", "debugfs", "debugfs", "/sys/kernel/debug"], check=True)
+    with open(path, "w") as file:
+        file.write("1")
+
+
 def hurry_rcu():
     """Expedite grace periods: a suite that makes a thousand mappings waits for little else."""
     with open("/sys/kernel/rcu_expedited", "w") as file:

@@ -278,6 +278,44 @@ def test_size(test):
                            f"{target}: {sectors} sectors with sector_size:{size}")
 
 
+# More than kmalloc() ever has, in a place where nothing else is wrong.
+HUGE = "1" * (5 << 20)
+BAD_COUNT = "Bad cipher key count specification"
+UNBOUNDED = [
+    (f"{HUGE}-cbc-plain CBC 0 DEV 0", ENOMEM, "Cannot allocate cipher strings"),
+    (f"capi:{HUGE}-plain CBC 0 DEV 0", ENOMEM, "Cannot allocate cipher strings"),
+    (f"aes-cbc-plain :32:user:{HUGE} 0 DEV 0", ENOMEM, "Error decoding and setting key"),
+    (f"aes-cbc-plain CBC {HUGE} DEV 0", EINVAL, "Invalid iv_offset sector"),
+    (f"aes-cbc-plain CBC 0 DEV {HUGE}", EINVAL, "Invalid device sector"),
+    (f"aes-cbc-plain CBC 0 DEV 0 1 {HUGE}", EINVAL, "Invalid feature arguments"),
+    (f"aes-cbc-plain CBC 0 DEV 0 1 integrity:{HUGE}:none", EINVAL, "Invalid integrity arguments"),
+    # The largest key there can be, which authenc() wants with a header in front.
+    ("capi:authenc(hmac(sha256),xts(aes))-plain64 " + "00" * (4 << 20) +
+     " 0 DEV 0 1 integrity:32:aead", ENOMEM, "Error decoding and setting key"),
+    ("aes:16384-cbc-plain :16384:user:dcb:nosuch 0 DEV 0", ENOKEY,
+     "Error decoding and setting key"),
+    ("aes:32768-cbc-plain :32768:user:dcb:nosuch 0 DEV 0", EINVAL, BAD_COUNT),
+    ("aes:4194304-cbc-plain :4194304:user:dcb:nosuch 0 DEV 0", EINVAL, BAD_COUNT),
+]
+
+
+@tap.test("words longer than any memory, and sizes that only the line knows of, do no harm")
+def test_unbounded(test):
+    if dm.TARGET == dm.STOCK:
+        raise tap.Skip("stock is under test")
+    backing = test.enter(blockdev.NullBlk(1))
+    log = test.enter(kernel.Log())
+    for line, number, text in UNBOUNDED:
+        kernel.warn_again()
+        verdict = cases.judge(fill(line, backing), SECTORS, dm.TARGET, log)
+        shown = re.sub(r"(.)\1{60,}", r"\1\1...", line)
+        test.equal((verdict.errno, verdict.text), (number, text), shown)
+        # Of a lack of memory it tells the caller, and not the administrator.
+        told = [one for one in verdict.messages
+                if one.startswith("WARNING: ") or "page allocation failure" in one]
+        test.equal(told, [], f"the kernel's own words on {shown}")
+
+
 @tap.test("a mapping's name can be used once")
 def test_duplicate_name(test):
     backing = test.enter(blockdev.NullBlk(1))
