@@ -15,7 +15,9 @@ import audit
 import blockdev
 import cases
 import dm
+import integrity
 import kernel
+import keyring
 import layout
 import tap
 
@@ -297,6 +299,13 @@ MEASURED = [
     ("cipher_null-ecb", 0, []),
     ("cipher_null-ecb", 0, ["sector_size:512"]),
 ]
+# With the bytes of metadata that the device keeps.
+MEASURED_TAGS = [
+    ("capi:xts(aes)-random", 64, 16, ["integrity:16:none"]),
+    ("capi:authenc(hmac(sha256),xts(aes))-random", 96, 48, ["integrity:48:aead"]),
+    ("capi:authenc(hmac(sha256),xts(aes))-random", 96, 48,
+     ["integrity:48:aead", "integrity_key_size:32"]),
+]
 
 
 @tap.test("integrity measurement records the same of a table as for stock")
@@ -306,14 +315,22 @@ def test_ima(test):
                        check=True)
     test.require("critical_data" in blockdev.read_text("/proc/cmdline"), "ima_policy= is given")
     backing = test.enter(blockdev.NullBlk(4))
-    tables = MEASURED + [("aes-xts-plain64", 64, [word]) for word in options_known()]
-    tables.append(("aes-xts-plain64", 64, options_known()))
-    for cipher, key_size, options in tables:
+    keyring.join_session()
+    keyring.add("user", "dcb:ima", bytes(range(64)))
+    jobs = [("aes-xts-plain64", KEY, backing, [word]) for word in options_known()]
+    jobs.append(("aes-xts-plain64", KEY, backing, options_known()))
+    jobs.append(("aes-xts-plain64", ":64:user:dcb:ima", backing, []))
+    jobs += [(cipher, cases.key(size), backing, options) for cipher, size, options in MEASURED]
+    for cipher, size, tag, options in MEASURED_TAGS:
+        if "integrity_key_size" in str(options) and dm.versions()[dm.STOCK] < (1, 28, 0):
+            continue
+        device = test.enter(integrity.Integrity(test.enter(blockdev.NullBlk(4)), tag, 512))
+        jobs.append((cipher, cases.key(size), device, options))
+    for cipher, key, device, options in jobs:
         found = []
         for target in BOTH:
             name = dm.unique("dcbima")
-            params = line(backing, options, cipher, cases.key(key_size))
-            with dm.crypt(params, backing.sectors, target, name):
+            with dm.crypt(line(device, options, cipher, key), 64, target, name):
                 found.append(measured(name))
             test.equal(len(found[-1]), 1, f"{target}: measurements of {cipher} {options}")
         version = r"target_name=[^,]*,target_version=[^,]*,"

@@ -5,20 +5,24 @@
 import contextlib
 import functools
 import itertools
+import re
 
 import blockdev
 import dm
+import integrity
 import kernel
 import memory
 import tap
 
-# (cipher, key bytes): each takes the key, or a part of it, to other places.
+# (cipher, key bytes, options): each takes the key, or a part of it, to other places.
 CIPHERS = [
-    ("aes-xts-plain64", 64),
-    ("aes-cbc-essiv:sha256", 32),
-    ("aes:64-cbc-lmk", 1040),
-    ("aes-cbc-tcw", 64),
-    ("aes-cbc-elephant", 32),
+    ("aes-xts-plain64", 64, ""),
+    ("aes-cbc-essiv:sha256", 32, ""),
+    ("aes:64-cbc-lmk", 1040, ""),
+    ("aes-cbc-tcw", 64, ""),
+    ("aes-cbc-elephant", 32, ""),
+    ("capi:gcm(aes)-random", 32, " 1 integrity:28:aead"),
+    ("capi:authenc(hmac(sha256),cbc(aes))-random", 64, " 1 integrity:48:aead"),
 ]
 # Lines that are refused, each at another step of the constructor: cipher, key bytes, and what is
 # behind the key; {dev} is the device.
@@ -59,12 +63,12 @@ def load(name, target, cipher, secret, rest, sectors=64):
 
 
 @contextlib.contextmanager
-def mapping(test, cipher, secret, device):
+def mapping(test, cipher, secret, device, options=""):
     """A live mapping that has encrypted something: what it keeps of its key is in place."""
     name = dm.unique()
     dm.create(name)
     try:
-        load(name, dm.TARGET, cipher, secret, f"0 {device.dev} 0")
+        load(name, dm.TARGET, cipher, secret, f"0 {device.dev} 0{options}")
         dm.resume(name)
         dm.dmsetup("mknodes", name, check=True)
         path = f"/dev/mapper/{name}"
@@ -87,10 +91,13 @@ def test_control(test):
 
 
 @tap.each("of {0}: neither the message key wipe nor removal leaves a key", CIPHERS, timeout=240)
-def test_cipher(test, cipher, size):
-    device = test.enter(blockdev.NullBlk(1))
+def test_cipher(test, cipher, size, options):
+    device = test.enter(blockdev.NullBlk(4))
+    tag = re.search(r"integrity:(\d+)", options)
+    if tag:
+        device = test.enter(integrity.Integrity(device, int(tag[1]), 512))
     first, second = new_secret(size), new_secret(size)
-    with mapping(test, cipher, first, device) as name:
+    with mapping(test, cipher, first, device, options) as name:
         found = remnants(first=first)
         # Without this nothing below would prove anything.
         test.require(any("byte" in part for part in found), "it is found while in use")
@@ -137,6 +144,7 @@ def test_replaced(test):
 
 if __name__ == "__main__":
     kernel.modprobe("dm-crypt")
+    kernel.modprobe("dm-integrity")
     kernel.modprobe(kernel.MODULE)
     kernel.hurry_rcu()
     tap.main()
