@@ -7,7 +7,6 @@ import itertools
 import os
 import random
 import subprocess
-import threading
 
 import blockdev
 import cases
@@ -16,6 +15,7 @@ import fio
 import kernel
 import layout
 import tap
+from load import Load
 
 MIB = 1 << 20
 KEY = cases.key(64)
@@ -314,54 +314,6 @@ def test_filesystem(test, kind):
     run = subprocess.run([*check, mapping.path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                          text=True)
     test.equal(run.returncode, 0, f"{check[0]}: {run.stdout}")
-
-
-class Load:
-    """Writers and readers on a mapping's own parts, verifying, until told to stop."""
-
-    def __init__(self, test, path, count=4, part=MIB):
-        self.test, self.path, self.part = test, path, part
-        self.stop = threading.Event()
-        self.rounds = [0] * count
-        self.errors = [None] * count
-        self.running = [threading.Thread(target=self._work, args=(n,), daemon=True)
-                        for n in range(count)]
-
-    def _work(self, number):
-        rng = random.Random(number)
-        try:
-            with blockdev.Direct(self.path) as device:
-                while not self.stop.is_set():
-                    size = rng.choice((4096, 65536, 524288))
-                    source = rng.randrange(0, MIB)
-                    at = number * self.part + rng.randrange(0, self.part - size) // 4096 * 4096
-                    device.write(at, BLOB[source:source + size])
-                    if device.read(at, size) != BLOB[source:source + size]:
-                        raise AssertionError(f"wrong data at {at}, {size} bytes")
-                    self.rounds[number] += 1
-        except Exception as error:
-            self.errors[number] = error
-
-    def __enter__(self):
-        for thread in self.running:
-            thread.start()
-        return self
-
-    def progress(self, rounds=1):
-        """Wait until each thread has done so many rounds more."""
-        before = list(self.rounds)
-        ok = tap.poll(lambda: all(now >= old + rounds or error for now, old, error
-                                  in zip(self.rounds, before, self.errors)), timeout=60)
-        self.test.require(ok, f"I/O makes no progress: {before} {self.rounds}")
-
-    def __exit__(self, *_exc):
-        self.stop.set()
-        for thread in self.running:
-            thread.join(60)
-        self.test.check(not any(thread.is_alive() for thread in self.running), "threads ended")
-        for error in filter(None, self.errors):
-            self.test.fail(f"in a thread: {error!r}")
-        self.test.check(all(self.rounds), f"every thread did something: {self.rounds}")
 
 
 @tap.test("suspend, reload and resume under load")

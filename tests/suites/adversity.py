@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Devices that come and go, mappings taken away in use, and a machine without memory."""
+
+import errno
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import blockdev
+import cases
+import dm
+import kernel
+import tap
+from load import Load
+
+MIB = 1 << 20
+KEY = cases.key(64)
+BYPASS = ["submit_from_crypt_cpus", "no_read_workqueue", "no_write_workqueue"]
+CRYPTD = "capi:cryptd(xts(ecb(aes-generic)))-plain64"
+# A disk of the harness, which takes no memory of the guest's.
+DISK = "/dev/vda"
+
+
+def switch(mapping, table):
+    """Another table without a flush, which a device in trouble could not answer."""
+    dm.load(mapping.name, table)
+    dm.suspend(mapping.name, flush=False)
+    dm.resume(mapping.name)
+
+
+@tap.each("a device that comes and goes under load: {0}",
+          ["default options", "bypass options", "cryptd"])
+def test_comes_and_goes(test, which):
+    backing = test.enter(blockdev.NullBlk(16))
+    there = [(0, backing.sectors, "linear", f"{backing.dev} 0")]
+    gone = [(0, backing.sectors, "error", "")]
+    below = test.enter(dm.Mapping(there))
+    cipher = "aes-xts-plain64"
+    if which == "cryptd":
+        kernel.modprobe("cryptd")
+        cipher = CRYPTD
+    options = BYPASS if "bypass" in which else []
+    mapping = test.enter(dm.crypt(cases.line(cipher, KEY, 0, below.dev, 0, options),
+                                  backing.sectors))
+    with Load(test, mapping.path, tolerated=(errno.EIO,)) as load:
+        for _ in range(6):
+            load.progress()
+            switch(below, gone)
+            seen = sum(load.refused)
+            test.check(tap.poll(lambda seen=seen: sum(load.refused) > seen), "errors come through")
+            switch(below, there)
+            dm.suspend(mapping.name, flush=False)
+            dm.resume(mapping.name)
+        load.progress()
+
+
+@tap.each("dmsetup remove --force under load, {0}", ["default options", "bypass options"])
+def test_forced_removal(test, which):
+    backing = test.enter(blockdev.NullBlk(4))
+    options = BYPASS if "bypass" in which else []
+    line = cases.line("aes-xts-plain64", KEY, 0, backing.dev, 0, options)
+    for _ in range(3):
+        mapping = test.enter(dm.crypt(line, backing.sectors))
+        with Load(test, mapping.path, tolerated=(errno.EIO,)) as load:
+            load.progress()
+            # It is in use, and so what it does is to replace the table by one of errors.
+            dm.dmsetup("remove", "--force", mapping.name)
+            test.equal(dm.status(mapping.name)[0][2], "error", "the table in force")
+        test.check(sum(load.refused), "errors came through")
+        dm.remove(mapping.name)
+    test.equal(kernel.users(kernel.MODULE), 0, "users of the module")
+
+
+@tap.test("several targets in one table, on one device: the bytes are stock's")
+def test_several_targets(test):
+    backing = test.enter(blockdev.NullBlk(8))
+    first = cases.line("aes-xts-plain64", KEY, 0, backing.dev)
+    second = cases.line("aes-cbc-essiv:sha256", cases.key(32), 8, backing.dev, 8192)
+    data = os.urandom(3 * MIB)
+    images = []
+    for target in (dm.STOCK, dm.TARGET):
+        blockdev.write(backing.path, 0, bytes(8 * MIB))
+        with dm.Mapping([(0, 1000, target, first), (1000, 24, "zero", ""),
+                         (1024, 7000, target, second)]) as mapping:
+            blockdev.write(mapping.path, 0, data)
+            wanted = data[:1000 * 512] + bytes(24 * 512) + data[1024 * 512:]
+            test.check(blockdev.read(mapping.path, 0, len(data)) == wanted, f"{target}: read back")
+        images.append(blockdev.read(backing.path, 0, 8 * MIB))
+    test.check(images[0] == images[1], "the same ciphertext")
+
+
+@tap.test("zeroing a device takes no more memory than writing to it may")
+def test_zeroing(test):
+    backing = test.enter(blockdev.NullBlk(128))
+    mapping = test.enter(dm.crypt(cases.line("aes-xts-plain64", KEY, 0, backing.dev),
+                                  backing.sectors))
+    zero = ["blkdiscard", "-z", mapping.path]
+    # The backing device allocates what is written to it for the first time.
+    subprocess.run(zero, check=True)
+    free, over = kernel.free_kib(), threading.Event()
+    lowest = [free]
+
+    def watch():
+        while not over.is_set():
+            lowest.append(kernel.free_now_kib())
+            time.sleep(0.02)
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    subprocess.run(zero, check=True)
+    over.set()
+    watcher.join()
+    taken = free - min(lowest)
+    tap.diag(f"{taken} KiB taken for 128 MiB of zeros")
+    # What one mapping may take at least is 16 MiB, and there are bios and requests.
+    test.check(taken < 32 << 10, f"{taken} KiB taken")
+    with dm.crypt(cases.line("aes-xts-plain64", KEY, 0, backing.dev), backing.sectors,
+                  dm.STOCK) as stock:
+        test.check(not any(blockdev.read(stock.path, 64 * MIB, MIB)), "stock reads zeros")
+
+
+# Memory written and read back; the address is what is written.
+SWAPPING = """
+import mmap, sys
+size = int(sys.argv[1]) << 10
+memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+for at in range(0, size, 4096):
+    memory[at:at + 8] = at.to_bytes(8, "little")
+sys.exit(any(int.from_bytes(memory[at:at + 8], "little") != at for at in range(0, size, 4096)))
+"""
+
+
+@tap.each("a mapping is the swap of a machine short of memory, {0}",
+          ["default options", "bypass options"], timeout=200)
+def test_swap(test, which):
+    options = BYPASS if "bypass" in which else []
+    # With what the system itself has, this is more than there is.
+    size = kernel.meminfo()["MemTotal"] * 9 // 10
+    line = cases.line("aes-xts-plain64", KEY, 0, DISK, 0, options)
+    mapping = test.enter(dm.crypt(line, size * 2 & -8))
+    subprocess.run(["mkswap", mapping.path], check=True, stdout=subprocess.PIPE)
+    subprocess.run(["swapon", mapping.path], check=True)
+    test.defer(subprocess.run, ["swapoff", mapping.path])
+    run = subprocess.run([sys.executable, "-c", SWAPPING, str(size)], timeout=180)
+    test.equal(run.returncode, 0, "what was written is read")
+    with open(f"{mapping.sysfs}/stat") as file:
+        written = int(file.read().split()[6]) >> 1
+    tap.diag(f"{written} KiB written to swap")
+    test.check(written > size // 16, f"{written} KiB were swapped out")
+
+
+if __name__ == "__main__":
+    kernel.modprobe("dm-crypt")
+    kernel.modprobe(kernel.MODULE)
+    kernel.hurry_rcu()
+    tap.main()
