@@ -220,6 +220,18 @@ def crypto_users():
     return found
 
 
+# Drivers that nothing of the processor is needed for, to build others on. The names have changed.
+AES, HMAC_SHA256 = ("aes-generic", "hmac(sha256-generic)")
+if "aes-lib" in crypto_users():
+    AES, HMAC_SHA256 = ("aes-lib", "hmac-sha256-lib")
+
+
+def load_cryptd():
+    """Have the template cryptd, which makes a driver asynchronous: the kernel's or, else, ours."""
+    if modprobe("cryptd", check=False).returncode:
+        modprobe("async-cipher")
+
+
 def threads(*prefixes):
     """Kernel threads so named, as /proc shows them."""
     found = []

@@ -12,6 +12,7 @@ import re
 import string
 
 import cases
+import kernel
 
 # Sectors of a mapping, and of the devices below it.
 SECTORS = 128
@@ -43,8 +44,8 @@ COMPOSED = (
     ("xctr(aes)", (16, 32), 16), ("cts(cbc(aes))", (16, 32), 16), ("cts(cbc(serpent))", (32,), 16),
     ("chacha20", (32,), 16), ("xchacha20", (32,), 32), ("xchacha12", (32,), 32),
     ("rfc3686(ctr(aes))", (20, 36), 8), ("ofb(aes)", (16, 32), 16), ("cfb(aes)", (16, 32), 16),
-    ("cryptd(cbc(aes-generic))", (32,), 16), ("cryptd(xts(ecb(aes-generic)))", (64,), 16),
-    ("xts(ecb(aes-generic))", (64,), 16), ("cbc(aes-generic)", (16,), 16),
+    (f"cryptd(cbc({kernel.AES}))", (32,), 16), (f"cryptd(xts(ecb({kernel.AES})))", (64,), 16),
+    (f"xts(ecb({kernel.AES}))", (64,), 16), (f"cbc({kernel.AES})", (16,), 16),
     ("essiv(cbc(aes),sha256)", (32,), 16),
 )
 # Authenticated encryption: algorithm, sizes of keys, bytes of its IV and of its tag.
@@ -210,7 +211,7 @@ def _odd_ciphers(settings):
                    "capi:cbc(aes)", "capi:ctr(aes)", "capi:cts(cbc(aes))", "capi:pcbc(serpent)",
                    "capi:cbc(aes)-", "aes-cbc-", "aes-", "aes-ecb-", "capi:cbc-aes-aesni-plain",
                    "capi:cbc-aes-aesni", "capi:ecb-aes-aesni", "capi:ecb-aes-aesni-null",
-                   "capi:ctr(aes-generic)-plain64:", "aes\\-cbc-plain", "capi:ecb(aes)-lmk",
+                   f"capi:ctr({kernel.AES})-plain64:", "aes\\-cbc-plain", "capi:ecb(aes)-lmk",
                    "capi:cbc(aes)-random", "aes-cbc-random", "aes-cbc-plain64:a:b-c"):
         for size in (16, 32, 64):
             yield settings.line(cipher, size)

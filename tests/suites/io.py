@@ -152,8 +152,8 @@ def test_layouts(test, which):
     sizes = [which] if which.startswith("sector_size") else []
     cipher = "aes-xts-plain64"
     if which == "cryptd":
-        kernel.modprobe("cryptd")
-        cipher = "capi:cryptd(xts(ecb(aes-generic)))-plain64"
+        kernel.load_cryptd()
+        cipher = f"capi:cryptd(xts(ecb({kernel.AES})))-plain64"
     mapping = encrypted(test, backing, BYPASS if "bypass" in which else sizes, cipher=cipher)
     stock = encrypted(test, backing, sizes, target=dm.STOCK)
     both = 0
@@ -402,8 +402,8 @@ def test_reserve(test, which):
     options = {"bypass options": BYPASS, "sector_size:4096": ["sector_size:4096"]}.get(which, [])
     cipher = "aes-xts-plain64"
     if which == "cryptd":
-        kernel.modprobe("cryptd")
-        cipher = "capi:cryptd(xts(ecb(aes-generic)))-plain64"
+        kernel.load_cryptd()
+        cipher = f"capi:cryptd(xts(ecb({kernel.AES})))-plain64"
     backing = test.enter(blockdev.NullBlk(16))
     for mask in (FAIL_BULK, FAIL_BULK | FAIL_SLEEPING):
         under_pressure(test, backing, options, 16, mask, cipher)

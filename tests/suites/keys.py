@@ -34,7 +34,7 @@ CIPHERS = [
     ("aes-xts-plain64", 64), ("aes-cbc-essiv:sha256", 32), ("capi:cbc(aes)-essiv:sha256", 32),
     ("aes-xts-eboiv", 64), ("aes-cbc-eboiv", 32), ("aes:2-cbc-eboiv", 64),
     ("aes:64-cbc-plain64", 1024), ("capi:adiantum(xchacha12,aes)-plain64", 32),
-    ("capi:cryptd(xts(ecb(aes-generic)))-plain64", 64), ("aes-cbc-benbi", 32),
+    (f"capi:cryptd(xts(ecb({kernel.AES})))-plain64", 64), ("aes-cbc-benbi", 32),
     ("aes-cbc-lmk", 32), ("aes:64-cbc-lmk", 65 * 16), ("aes-cbc-tcw", 32 + 16 + 16),
     ("aes-cbc-elephant", 64), ("capi:cbc(aes)-elephant", 64), ("cipher_null-ecb", 0),
 ]

@@ -267,6 +267,7 @@ def load_ciphers():
     # tcrypt is a test that runs when loaded.
     subprocess.run(["modprobe", "--quiet", "--all", *(name for name in names if name != "tcrypt")],
                    stderr=subprocess.DEVNULL)
+    kernel.load_cryptd()
 
 
 def chosen_lines():

@@ -37,7 +37,7 @@ CIPHERS = [
     ("capi:authenc(cmac(aes),xts(aes))-random", 80, 32, "aead", ["integrity_key_size:16"]),
     ("capi:authenc(hmac(sha256),xts(aes))-plain64", 128, 32, "aead", ["integrity_key_size:64"]),
     ("capi:authenc(hmac(sha256),ctr(aes))-benbi", 64, 32, "aead", []),
-    ("capi:authenc(hmac(sha256-generic),cryptd(cbc(aes-generic)))-random", 64, 48, "aead", []),
+    (f"capi:authenc({kernel.HMAC_SHA256},cryptd(cbc({kernel.AES})))-random", 64, 48, "aead", []),
     ("aes-xts-random", 64, 16, "none", []),
     ("capi:xts(aes)-random", 64, 16, "none", []),
     ("aes-cbc-random", 32, 16, "none", ["no_read_workqueue", "no_write_workqueue"]),
@@ -56,7 +56,7 @@ def line(device, cipher, key_size, tuple_size, kind, more, sector_size, iv_offse
 def pair(test, cipher, sector_size, mib=8, tuple_size=None):
     """The device with tuples, and a mapping of each target on it."""
     if "cryptd" in cipher[0]:
-        kernel.modprobe("cryptd")
+        kernel.load_cryptd()
     below = test.enter(integrity.Integrity(test.enter(blockdev.NullBlk(mib)),
                                            tuple_size or cipher[2], sector_size))
     params = line(below, *cipher, sector_size)
