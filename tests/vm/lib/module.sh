@@ -6,14 +6,12 @@ readonly MODULE_SOURCES=(
 	Kbuild LICENSE Makefile dkms.conf dm-crypt-bulk mempool-bulk tests/modules
 )
 
-# Sets LAYER to the directory with layer.cpio, building it if it is not there.
-need_module()
+# The sources as they are now go to TMP/tree, so that an edit made meanwhile cannot end up in what is
+# made of them. What a build in the tree left behind is for another kernel.
+copy_sources()
 {
-	local key name=
+	local name
 
-	# The sources are copied first and the copy is hashed and built, so that an edit made
-	# meanwhile cannot end up under the wrong key. What a build in the tree left behind is for
-	# another kernel.
 	mkdir "$TMP/tree"
 	(
 		cd "$TREE" || exit
@@ -26,10 +24,17 @@ need_module()
 	) | tar -x -C "$TMP/tree" --no-same-owner
 	[[ -e $TMP/tree/Makefile && -e $TMP/tree/dkms.conf ]] ||
 		harness_error "$TREE has no Makefile and dkms.conf to install the module with"
+}
 
+# Sets LAYER to the directory with layer.cpio, building it if it is not there.
+need_module()
+{
+	local key
+
+	copy_sources
 	key=$({
 		basename "$BASE"
-		cat "$VM_DIR/lib/module.sh" "$VM_DIR/lib/module-build"
+		cat "$VM_DIR"/lib/{module.sh,module-build,root.sh}
 		cd "$TMP/tree" || exit
 		find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
 	} | hash_of_stdin)
