@@ -225,11 +225,13 @@ static inline int cbulk_bioset_integrity_create(struct bio_set *bios, int nr)
 #endif
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 19, 0)
 #define CBULK_TARGET_FEATURES DM_TARGET_ZONED_HM
+#define CBULK_TARGET_MINOR 28
 static inline void cbulk_limit_atomic_writes(struct queue_limits *limits, unsigned int bytes)
 {
 }
 #else
 #define CBULK_TARGET_FEATURES (DM_TARGET_ZONED_HM | DM_TARGET_ATOMIC_WRITES)
+#define CBULK_TARGET_MINOR 29
 static inline void cbulk_limit_atomic_writes(struct queue_limits *limits, unsigned int bytes)
 {
 	limits->atomic_write_hw_max = min(limits->atomic_write_hw_max, bytes);

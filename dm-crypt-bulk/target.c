@@ -371,11 +371,12 @@ static struct target_type crypt_bulk_target = {
 	.name = "crypt-bulk",
 	/*
 	 * Programs read features off the stock target's numbering: 1.22 no_*_workqueue, 1.26
-	 * high_priority, 1.28 integrity_key_size. All of it works here on every kernel, also where
-	 * stock has a lower number. The one thing that depends on the kernel, metadata in the
-	 * device's own sectors (1.27), is asked of the device and not read off this number.
+	 * high_priority, 1.28 integrity_key_size. These work here on every kernel, also where stock
+	 * has a lower number; 1.29, atomic writes, on kernels that have them. Metadata in the
+	 * device's own sectors (1.27) depends on the kernel too, but is asked of the device and not
+	 * read off this number.
 	 */
-	.version = { 1, 28, 0 },
+	.version = { 1, CBULK_TARGET_MINOR, 0 },
 	.module = THIS_MODULE,
 	.features = CBULK_TARGET_FEATURES,
 	.report_zones = target_report_zones,

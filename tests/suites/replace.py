@@ -79,8 +79,10 @@ def test_both(test):
 
 @tap.test("the version's features, which cryptsetup takes for granted, are there on this kernel")
 def test_version(test):
+    kernel.modprobe(STOCK_MODULE)
+    stock = dm.versions()[dm.STOCK]
     load(test, "replace_stock=1")
-    test.equal(dm.versions()[dm.STOCK], (1, 28, 0), "version")
+    test.equal(dm.versions()[dm.STOCK], max(stock, (1, 28, 0)), "version")
     backing = test.enter(blockdev.NullBlk(4))
     options = ["high_priority", "no_read_workqueue", "no_write_workqueue"]
     with kernel.Log() as log:
