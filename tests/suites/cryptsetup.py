@@ -74,4 +74,5 @@ def test_loop_aes(test, count, bits):
 
 if __name__ == "__main__":
     kernel.hurry_rcu()
+    kernel.open_crypto_api()
     tap.main()

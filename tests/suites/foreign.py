@@ -151,4 +151,5 @@ def test_bitlk(test, name, _what):
 
 if __name__ == "__main__":
     kernel.hurry_rcu()
+    kernel.open_crypto_api()
     tap.main()
