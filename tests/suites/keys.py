@@ -695,5 +695,6 @@ if __name__ == "__main__":
     kernel.modprobe("dm-crypt")
     kernel.modprobe(kernel.MODULE)
     kernel.hurry_rcu()
+    kernel.load_cryptd()
     fill_keyring()
     tap.main()

@@ -55,8 +55,6 @@ def line(device, cipher, key_size, tuple_size, kind, more, sector_size, iv_offse
 
 def pair(test, cipher, sector_size, mib=8, tuple_size=None):
     """The device with tuples, and a mapping of each target on it."""
-    if "cryptd" in cipher[0]:
-        kernel.load_cryptd()
     below = test.enter(integrity.Integrity(test.enter(blockdev.NullBlk(mib)),
                                            tuple_size or cipher[2], sector_size))
     params = line(below, *cipher, sector_size)
@@ -343,6 +341,7 @@ def test_life(test):
 if __name__ == "__main__":
     kernel.modprobe("dm-crypt")
     kernel.modprobe("dm-integrity")
+    kernel.load_cryptd()
     kernel.modprobe(kernel.MODULE)
     kernel.hurry_rcu()
     tap.main()
