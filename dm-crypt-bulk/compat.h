@@ -23,6 +23,8 @@
 #include <linux/fips.h>
 #include <linux/gfp.h>
 #include <linux/kernel.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uio.h>
 #include <linux/workqueue.h>
@@ -30,6 +32,9 @@
 /* Headers that moved: Kbuild looks which of them there are. */
 #ifdef CBULK_HAVE_HEX_H
 #include <linux/hex.h>
+#endif
+#ifdef CBULK_HAVE_BIO_INTEGRITY_H
+#include <linux/bio-integrity.h>
 #endif
 #ifdef CBULK_HAVE_UNALIGNED_H
 #include <linux/unaligned.h>
@@ -50,6 +55,45 @@
 	alloc_pages_bulk_array((gfp), (nr_pages), (page_array))
 #endif
 
+/* 6.3 sets bio_vecs with a function. */
+#ifndef CBULK_HAVE_BVEC_SET_PAGE
+static inline void bvec_set_page(struct bio_vec *bv, struct page *page, unsigned int len,
+				 unsigned int offset)
+{
+	*bv = (struct bio_vec){ .bv_page = page, .bv_len = len, .bv_offset = offset };
+}
+#endif
+
+/* 6.7 allocates shrinkers. Before, a shrinker was the user's memory. */
+#ifndef CBULK_HAVE_SHRINKER_ALLOC
+static inline struct shrinker *shrinker_alloc(unsigned int flags, const char *name)
+{
+	struct shrinker *shrinker = kzalloc(sizeof(*shrinker), GFP_KERNEL);
+
+	if (!shrinker)
+		return NULL;
+	shrinker->seeks = DEFAULT_SEEKS;
+	return shrinker;
+}
+
+static inline int cbulk_shrinker_register(struct shrinker *shrinker, const char *name)
+{
+	return register_shrinker(shrinker, "%s", name);
+}
+
+static inline void shrinker_free(struct shrinker *shrinker)
+{
+	unregister_shrinker(shrinker);
+	kfree(shrinker);
+}
+#else
+static inline int cbulk_shrinker_register(struct shrinker *shrinker, const char *name)
+{
+	shrinker_register(shrinker);
+	return 0;
+}
+#endif
+
 /* 6.3 passes a completed crypto request's data, not the request. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 #define cbulk_crypto_done_t struct crypto_async_request
@@ -68,6 +112,36 @@ static inline void *cbulk_crypto_done_data(cbulk_crypto_done_t *data)
 /* 6.17 asks for per-CPU workqueues by name; before, they were what one got. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
 #define WQ_PERCPU 0
+#endif
+
+/* 6.9 has a workqueue whose work runs in softirq context: what tasklets were for. */
+#ifdef CBULK_HAVE_WQ_BH
+static inline bool cbulk_queue_soon(struct work_struct *work)
+{
+	return queue_work(system_bh_wq, work);
+}
+
+static inline void cbulk_flush_soon(void)
+{
+	flush_workqueue(system_bh_wq);
+}
+#else
+static inline bool cbulk_queue_soon(struct work_struct *work)
+{
+	return false;
+}
+
+static inline void cbulk_flush_soon(void)
+{
+}
+#endif
+
+/* 7.3 asks whether a device rotates; before, one asked whether it does not. */
+#ifndef CBULK_HAVE_BDEV_ROT
+static inline bool bdev_rot(struct block_device *bdev)
+{
+	return !bdev_nonrot(bdev);
+}
 #endif
 
 /* 6.11 began to split requests, at 128 KiB unless told otherwise. */
@@ -192,13 +266,29 @@ static inline int cbulk_md5_whole_blocks(const struct cbulk_md5 *md5, const stru
 #define CBULK_INTEGRITY_EXACT true
 #endif
 
-/* Later kernels have no pool for payloads: they allocate each. */
+/*
+ * Earlier kernels take the payload of a bio from a pool of the bio's set, and give it back there;
+ * later ones allocate each.
+ */
 #ifdef CBULK_HAVE_BIOSET_INTEGRITY
-#define cbulk_bioset_integrity_create bioset_integrity_create
+static inline int cbulk_payload_pool_init(struct bio_set *bios, int nr)
+{
+	return bioset_init(bios, nr, 0, 0) ?: bioset_integrity_create(bios, nr);
+}
+
+static inline void cbulk_payload_from(struct bio *bio, struct bio_set *bios)
+{
+	/* Nobody else looks at the set of a bio that is never given to bio_put(). */
+	bio->bi_pool = bios;
+}
 #else
-static inline int cbulk_bioset_integrity_create(struct bio_set *bios, int nr)
+static inline int cbulk_payload_pool_init(struct bio_set *bios, int nr)
 {
 	return 0;
+}
+
+static inline void cbulk_payload_from(struct bio *bio, struct bio_set *bios)
+{
 }
 #endif
 

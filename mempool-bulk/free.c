@@ -53,7 +53,7 @@ static void release_array(struct mempool_pages_bulk *pool, unsigned int nr, stru
  *
  * A reserve that grows must not look full either, as its new pages would beside its old size.
  */
-static bool reserve_lacks_pages(struct mempool_pages_bulk *pool)
+bool mempool_bulk_reserve_lacks(struct mempool_pages_bulk *pool)
 {
 	unsigned int curr_nr = READ_ONCE(pool->curr_nr);
 
@@ -107,7 +107,7 @@ void mempool_free_pages_bulk_array(struct mempool_pages_bulk *pool, unsigned int
 {
 	unsigned int used = 0;
 
-	if (reserve_lacks_pages(pool))
+	if (mempool_bulk_reserve_lacks(pool))
 		used = refill_from_array(pool, nr_pages, page_array);
 	if (used < nr_pages)
 		release_array(pool, nr_pages - used, page_array + used);
@@ -137,7 +137,7 @@ void mempool_free_pages_bulk_list(struct mempool_pages_bulk *pool, struct list_h
 	unsigned int refilled = 0;
 	unsigned long flags;
 
-	if (reserve_lacks_pages(pool)) {
+	if (mempool_bulk_reserve_lacks(pool)) {
 		spin_lock_irqsave(&pool->lock, flags);
 		do {
 			while (!list_empty(page_list) && pool->curr_nr < pool->min_nr) {

@@ -57,6 +57,7 @@ enum mempool_bulk_step {
  * @pages: pages delivered, by step
  * @waits: times that a request had to queue for the reserve
  * @partial: requests that returned false with only part of their pages, or none
+ * @recycled: pages delivered that had been kept from freed buffers (see buffer.h)
  * @refilled: freed pages that went to the reserve
  * @released: pages that went back to the page allocator
  *
@@ -66,6 +67,7 @@ struct mempool_bulk_stats {
 	u64 pages[MEMPOOL_BULK_STEPS];
 	u64 waits;
 	u64 partial;
+	u64 recycled;
 	u64 refilled;
 	u64 released;
 };

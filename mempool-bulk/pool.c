@@ -96,6 +96,7 @@ void mempool_stats_pages_bulk(struct mempool_pages_bulk *pool, struct mempool_bu
 			sum->pages[step] += one->pages[step];
 		sum->waits += one->waits;
 		sum->partial += one->partial;
+		sum->recycled += one->recycled;
 		sum->refilled += one->refilled;
 		sum->released += one->released;
 	}
@@ -345,7 +346,7 @@ static int grow_reserve(struct mempool_pages_bulk *pool, unsigned int new_min_nr
 
 	spin_lock_irqsave(&pool->lock, flags);
 	WRITE_ONCE(pool->min_nr, new_min_nr);
-	/* Pairs with the barrier in reserve_lacks_pages(). */
+	/* Pairs with the barrier in mempool_bulk_reserve_lacks(). */
 	smp_wmb();
 	list_splice_tail(&fresh, &pool->reserve);
 	WRITE_ONCE(pool->curr_nr, pool->curr_nr + more);
