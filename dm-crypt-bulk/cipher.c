@@ -273,9 +273,10 @@ static int find_iv(struct cbulk_cipher *cipher, const struct spec *spec, char **
 		return -EINVAL;
 	}
 	ret = cbulk_iv_find(spec->iv_mode, &cipher->iv_ops, error);
-	if (!ret && cipher->iv_ops->layout)
-		ret = cipher->iv_ops->layout(cipher, error);
-	return ret;
+	if (ret)
+		return ret;
+	cipher->iv_is_le64 = cipher->iv_ops->le64 && cipher->iv_size == 2 * sizeof(u64);
+	return cipher->iv_ops->layout ? cipher->iv_ops->layout(cipher, error) : 0;
 }
 
 static int construct_iv(struct cbulk_cipher *cipher, char **error)
@@ -309,6 +310,8 @@ static int init_from_spec(struct cbulk_cipher *cipher, char *text, char *key, ch
 	ret = find_iv(cipher, &spec, error);
 	if (ret)
 		return ret;
+	if (cbulk_cipher_is_plain(cipher))
+		cbulk_direct_init(cipher);
 
 	ret = cbulk_key_set(cipher, key);
 	if (ret) {
@@ -360,6 +363,7 @@ void cbulk_cipher_exit(struct cbulk_cipher *cipher)
 		cipher->iv_ops->dtr(cipher);
 	cipher->iv_ops = NULL;
 
+	cbulk_direct_exit(cipher);
 	for (i = 0; cipher->tfms && i < cipher->tfms_count; i++)
 		crypto_free_skcipher(cipher->tfms[i]);
 	kfree(cipher->tfms);

@@ -3,9 +3,14 @@
  * The fast way through the cipher: units that lie side by side go through one prepared request,
  * in which only the place of the data and the IV change from one to the next.
  */
+#include <asm/simd.h>
 #include <linux/bvec.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include "crypt-bulk.h"
+
+/* How much goes through the cipher before others may have the CPU: some 10 microseconds */
+#define RESCHED_BYTES	32768
 
 /**
  * struct run_request - a unit on its way through the cipher
@@ -28,7 +33,7 @@ static struct run_request *current_request(const struct cbulk_io *io)
 
 static void run_layout(struct cbulk_target *ct)
 {
-	cbulk_convert_layout(ct, sizeof(struct run_request), 1, 1);
+	cbulk_convert_layout(ct, sizeof(struct run_request), 1, __alignof__(u64));
 }
 
 static void run_prepare(struct cbulk_io *io, struct cbulk_request *base)
@@ -38,7 +43,8 @@ static void run_prepare(struct cbulk_io *io, struct cbulk_request *base)
 
 	sg_init_table(rq->src, 1);
 	sg_init_table(rq->dst, 1);
-	skcipher_request_set_tfm(&rq->req, ct->cipher.tfms[0]);
+	rq->src->length = ct->cipher.unit_size;
+	rq->dst->length = ct->cipher.unit_size;
 	skcipher_request_set_callback(&rq->req, CRYPTO_TFM_REQ_MAY_BACKLOG, cbulk_convert_done,
 				      base);
 	skcipher_request_set_crypt(&rq->req, rq->src, io->cv.out ? rq->dst : rq->src,
@@ -46,38 +52,193 @@ static void run_prepare(struct cbulk_io *io, struct cbulk_request *base)
 				   PTR_ALIGN((void *)rq + ct->iv_start, ct->iv_align + 1));
 }
 
-/*
- * Give the cipher the unit that rq->src and rq->dst describe. The request is gone afterwards
- * unless the unit was finished at once.
- * Return: as cbulk_convert_submitted().
+/**
+ * struct engine - what puts the units of a bio through the cipher
+ * @cipher: the cipher
+ * @tfms: its transforms, one for each key
+ * @driver: the function of the driver, for a cipher of one key
+ * @encrypt: which direction
  */
-static int submit_unit(struct cbulk_io *io, struct run_request *rq)
+struct engine {
+	const struct cbulk_cipher *cipher;
+	struct crypto_skcipher **tfms;
+	int (*driver)(struct skcipher_request *req);
+	bool encrypt;
+};
+
+/*
+ * What crypto_skcipher_encrypt() and crypto_skcipher_decrypt() would call, after having looked for
+ * every unit whether there is a key. That is known: there is no I/O without.
+ */
+static void find_driver(struct engine *engine)
+{
+	struct crypto_skcipher *tfm = engine->tfms[0];
+	const struct skcipher_alg *alg = crypto_skcipher_alg(tfm);
+	u32 type = crypto_skcipher_tfm(tfm)->__crt_alg->cra_flags & CRYPTO_ALG_TYPE_MASK;
+
+	/* Other types work as skciphers too, through functions of another kind. */
+	if (type == CRYPTO_ALG_TYPE_SKCIPHER)
+		engine->driver = engine->encrypt ? alg->encrypt : alg->decrypt;
+}
+
+/* Whether a driver may use its registers here does not change while we are at work. */
+static void choose_engine(struct engine *engine, const struct cbulk_io *io)
 {
 	const struct cbulk_cipher *cipher = &io->ct->cipher;
-	struct cbulk_convert *cv = &io->cv;
+	bool direct = cipher->direct && may_use_simd();
+
+	engine->cipher = cipher;
+	engine->tfms = direct ? cipher->direct : cipher->tfms;
+	engine->driver = NULL;
+	engine->encrypt = io->cv.encrypt;
+	if (cipher->tfms_count == 1)
+		find_driver(engine);
+}
+
+/* Give the cipher the unit that the request describes. Return: what the cipher returns. */
+static int submit_unit(const struct engine *engine, struct skcipher_request *req, u64 sector)
+{
+	const struct cbulk_cipher *cipher = engine->cipher;
 	int ret;
 
 	if (cipher->tfms_count > 1)
-		skcipher_request_set_tfm(&rq->req,
-					 cipher->tfms[cv->sector & (cipher->tfms_count - 1)]);
+		skcipher_request_set_tfm(req, engine->tfms[sector & (cipher->tfms_count - 1)]);
 	if (cipher->iv_ops) {
-		ret = cipher->iv_ops->generate(cipher, rq->req.iv, cv->sector >> cipher->iv_shift);
+		ret = cipher->iv_ops->generate(cipher, req->iv, sector >> cipher->iv_shift);
 		if (unlikely(ret))
 			return ret;
 	}
-	cv->sector += 1U << cipher->unit_shift;
+	return engine->encrypt ? crypto_skcipher_encrypt(req) : crypto_skcipher_decrypt(req);
+}
 
-	if (cv->encrypt)
-		ret = crypto_skcipher_encrypt(&rq->req);
-	else
-		ret = crypto_skcipher_decrypt(&rq->req);
+/**
+ * struct cursor - where the next unit of a bio lies
+ * @bv: the segment
+ * @page: the page
+ * @offset: in @page
+ * @left: bytes from there to the end of the segment
+ */
+struct cursor {
+	const struct bio_vec *bv;
+	struct page *page;
+	unsigned int offset;
+	unsigned int left;
+};
+
+static __always_inline void cursor_set(struct cursor *cursor, const struct bio_vec *bv)
+{
+	cursor->page = bv->bv_page + (bv->bv_offset >> PAGE_SHIFT);
+	cursor->offset = offset_in_page(bv->bv_offset);
+	cursor->left = bv->bv_len;
+}
+
+static __always_inline void cursor_start(struct cursor *cursor, const struct bio *bio,
+					 struct bvec_iter iter)
+{
+	struct bio_vec bv = mp_bvec_iter_bvec(bio->bi_io_vec, iter);
+
+	cursor_set(cursor, &bv);
+	cursor->bv = bio->bi_io_vec + iter.bi_idx;
+}
+
+/* Go on by bytes that lie in the cursor's page. There is more behind them. */
+static __always_inline void cursor_advance(struct cursor *cursor, unsigned int bytes)
+{
+	cursor->left -= bytes;
+	cursor->offset += bytes;
+	if (!cursor->left) {
+		cursor_set(cursor, ++cursor->bv);
+	} else if (cursor->offset == PAGE_SIZE) {
+		cursor->page++;
+		cursor->offset = 0;
+	}
+}
+
+/* Describe the unit at a cursor. Return: bytes that lie side by side from there, in one page. */
+static __always_inline unsigned int place(struct scatterlist *sg, const struct cursor *cursor)
+{
+	sg_assign_page(sg, cursor->page);
+	sg->offset = cursor->offset;
+	return min_t(unsigned int, cursor->left, PAGE_SIZE - cursor->offset);
+}
+
+/*
+ * Convert units that lie in one page of the input and, where there is one, of the output; up to the
+ * first that does not, or that the cipher does not finish at once. With small units, what is done
+ * here for each of them is a good part of the whole: @le64 is known to the compiler, and says that
+ * there is one key, a driver that may be called, and an IV that is the sector's number.
+ * Return: as cbulk_convert_submitted().
+ */
+static __always_inline int convert_pages(struct cbulk_io *io, const struct engine *engine,
+					 bool may_sleep, const bool le64)
+{
+	const unsigned int unit_size = engine->cipher->unit_size;
+	const unsigned int step = unit_size >> SECTOR_SHIFT >> engine->cipher->iv_shift;
+	struct run_request *rq = current_request(io);
+	__le64 *iv = (__le64 *)rq->req.iv;
+	struct cbulk_convert *cv = &io->cv;
+	unsigned int total = cv->in_iter.bi_size, left = total;
+	u64 iv_sector = cv->sector >> engine->cipher->iv_shift;
+	struct cursor in, out;
+	int ret = 0;
+
+	cursor_start(&in, cv->in, cv->in_iter);
+	if (cv->out)
+		cursor_start(&out, cv->out, cv->out_iter);
+
+	for (;;) {
+		unsigned int len = place(rq->src, &in), end;
+
+		if (cv->out)
+			len = min(len, place(rq->dst, &out));
+		if (unlikely(len < unit_size))
+			break;
+		/* What is left in the bio is whole units, and so is what is done of the page. */
+		len = min(len & -unit_size, left);
+		end = left - len;
+
+		for (;;) {
+			if (le64) {
+				iv[0] = cpu_to_le64(iv_sector);
+				iv[1] = 0;
+				iv_sector += step;
+				ret = engine->driver(&rq->req);
+			} else {
+				ret = submit_unit(engine, &rq->req,
+						  cv->sector + ((total - left) >> SECTOR_SHIFT));
+			}
+			left -= unit_size;
+			if (left == end || unlikely(ret))
+				break;
+			rq->src->offset += unit_size;
+			rq->dst->offset += unit_size;
+		}
+
+		if (!left || unlikely(ret))
+			break;
+		cursor_advance(&in, len);
+		if (cv->out)
+			cursor_advance(&out, len);
+		if (!(left & (RESCHED_BYTES - 1)) && may_sleep)
+			cond_resched();
+	}
+
+	cv->sector += (total - left) >> SECTOR_SHIFT;
+	if (likely(!left)) {
+		/* Where an iterator stands that has nothing left does not matter. */
+		cv->in_iter.bi_size = 0;
+	} else {
+		bvec_iter_advance(cv->in->bi_io_vec, &cv->in_iter, total - left);
+		if (cv->out)
+			bvec_iter_advance(cv->out->bi_io_vec, &cv->out_iter, total - left);
+	}
 	return cbulk_convert_submitted(cv, ret);
 }
 
-/* Convert a unit that lies in several segments of the input. */
-static int convert_scattered(struct cbulk_io *io)
+/* Convert a unit that does not lie in one page of the input. */
+static int convert_scattered(struct cbulk_io *io, const struct engine *engine)
 {
-	const unsigned int unit_size = io->ct->cipher.unit_size;
+	const unsigned int unit_size = engine->cipher->unit_size;
 	struct run_request *rq = current_request(io);
 	struct cbulk_convert *cv = &io->cv;
 	int ret;
@@ -86,51 +247,48 @@ static int convert_scattered(struct cbulk_io *io)
 		struct bio_vec out = bio_iter_iovec(cv->out, cv->out_iter);
 
 		sg_set_page(rq->dst, out.bv_page, unit_size, out.bv_offset);
-		bio_advance_iter_single(cv->out, &cv->out_iter, unit_size);
 	}
 	sg_init_table(rq->src, CBULK_MAX_SEGMENTS);
 	ret = cbulk_gather_unit(io, rq->src);
 	if (ret < 0)
 		return ret;
 	sg_mark_end(&rq->src[ret - 1]);
-	bio_advance_iter(cv->in, &cv->in_iter, unit_size);
 
-	ret = submit_unit(io, rq);
-	if (cv->rq)
+	ret = submit_unit(engine, &rq->req, cv->sector);
+	cv->sector += unit_size >> SECTOR_SHIFT;
+	bio_advance_iter(cv->in, &cv->in_iter, unit_size);
+	if (cv->out)
+		bio_advance_iter(cv->out, &cv->out_iter, unit_size);
+	ret = cbulk_convert_submitted(cv, ret);
+	if (cv->rq) {
 		sg_init_table(rq->src, 1);
+		rq->src->length = unit_size;
+	}
 	return ret;
 }
 
-/*
- * Convert the units that lie side by side in one page of the input and, where there is one, of the
- * output, up to the first that the cipher does not finish at once.
- */
-static int run_run(struct cbulk_io *io)
+static int run_run(struct cbulk_io *io, bool may_sleep)
 {
-	const unsigned int unit_size = io->ct->cipher.unit_size;
 	struct run_request *rq = current_request(io);
 	struct cbulk_convert *cv = &io->cv;
-	struct bio_vec in = bio_iter_iovec(cv->in, cv->in_iter);
-	struct bio_vec out = cv->out ? bio_iter_iovec(cv->out, cv->out_iter) : in;
-	unsigned int len = min(in.bv_len, out.bv_len);
-	unsigned int done = 0;
+	struct engine engine;
 	int ret;
 
-	if (unlikely(len < unit_size))
-		return convert_scattered(io);
-
-	do {
-		sg_set_page(rq->src, in.bv_page, unit_size, in.bv_offset + done);
-		if (cv->out)
-			sg_set_page(rq->dst, out.bv_page, unit_size, out.bv_offset + done);
-		ret = submit_unit(io, rq);
-		done += unit_size;
-	} while (ret == CBULK_UNIT_DONE && len - done >= unit_size);
-
-	bio_advance_iter_single(cv->in, &cv->in_iter, done);
-	if (cv->out)
-		bio_advance_iter_single(cv->out, &cv->out_iter, done);
-	return ret;
+	choose_engine(&engine, io);
+	skcipher_request_set_tfm(&rq->req, engine.tfms[0]);
+	for (;;) {
+		if (likely(engine.driver && engine.cipher->iv_is_le64))
+			ret = convert_pages(io, &engine, may_sleep, true);
+		else
+			ret = convert_pages(io, &engine, may_sleep, false);
+		if (likely(!cv->in_iter.bi_size || ret != CBULK_UNIT_DONE))
+			return ret;
+		ret = convert_scattered(io, &engine);
+		if (!cv->in_iter.bi_size || ret != CBULK_UNIT_DONE)
+			return ret;
+		if (may_sleep)
+			cond_resched();
+	}
 }
 
 const struct cbulk_way cbulk_way_run = {

@@ -16,6 +16,7 @@
 #include <linux/bvec.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include <linux/string.h>
 #include "crypt-bulk.h"
 
@@ -189,7 +190,7 @@ static void unit_failed(struct cbulk_request *base)
 	WRITE_ONCE(base->io->bad_sector, le64_to_cpu(rq->sector));
 }
 
-static int unit_run(struct cbulk_io *io)
+static int unit_run(struct cbulk_io *io, bool may_sleep)
 {
 	struct cbulk_convert *cv = &io->cv;
 	struct unit_request *rq = container_of(cv->rq, struct unit_request, base);
@@ -214,6 +215,8 @@ static int unit_run(struct cbulk_io *io)
 	ret = cipher->aead ? call_aead(io, rq) : call_skcipher(io, rq, sector);
 	if (!ret)
 		ret = unit_finish(&rq->base);
+	if (may_sleep)
+		cond_resched();
 	return cbulk_convert_submitted(cv, ret);
 }
 

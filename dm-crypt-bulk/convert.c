@@ -52,20 +52,15 @@ void cbulk_convert_layout(struct cbulk_target *ct, unsigned int size, unsigned i
 		for (i = 0; i < cipher->tfms_count; i++) {
 			context = max(context, crypto_skcipher_reqsize(cipher->tfms[i]));
 			mask |= crypto_skcipher_alignmask(cipher->tfms[i]);
+			if (!cipher->direct)
+				continue;
+			context = max(context, crypto_skcipher_reqsize(cipher->direct[i]));
+			mask |= crypto_skcipher_alignmask(cipher->direct[i]);
 		}
 	}
 	ct->iv_start = size + context;
 	ct->iv_align = mask;
 	ct->request_size = ct->iv_start + mask + ivs * ALIGN(cipher->iv_size, mask + 1);
-}
-
-static const struct cbulk_way *choose_way(const struct cbulk_cipher *cipher)
-{
-	const struct cbulk_iv_ops *ops = cipher->iv_ops;
-
-	if (cipher->aead || (ops && (ops->stored || ops->before || ops->after)))
-		return &cbulk_way_unit;
-	return &cbulk_way_run;
 }
 
 /**
@@ -76,7 +71,7 @@ static const struct cbulk_way *choose_way(const struct cbulk_cipher *cipher)
  */
 int cbulk_convert_init(struct cbulk_target *ct)
 {
-	ct->way = choose_way(&ct->cipher);
+	ct->way = cbulk_cipher_is_plain(&ct->cipher) ? &cbulk_way_run : &cbulk_way_unit;
 	ct->way->layout(ct);
 	return mempool_init_kmalloc_pool(&ct->requests, CBULK_MIN_IOS, ct->request_size);
 }
@@ -261,7 +256,7 @@ static void note_error(struct cbulk_request *rq, int error)
  */
 enum cbulk_converted cbulk_convert(struct cbulk_io *io, bool may_sleep)
 {
-	int (*const run)(struct cbulk_io *io) = io->ct->way->run;
+	int (*const run)(struct cbulk_io *io, bool may_sleep) = io->ct->way->run;
 	struct cbulk_convert *cv = &io->cv;
 
 	if (!wait_for_driver(cv, may_sleep))
@@ -271,15 +266,13 @@ enum cbulk_converted cbulk_convert(struct cbulk_io *io, bool may_sleep)
 
 		if (unlikely(!cv->rq) && !have_request(io, may_sleep))
 			return CBULK_CONVERT_AGAIN;
-		ret = run(io);
+		ret = run(io, may_sleep);
 		if (unlikely(ret < 0)) {
 			note_error(cv->rq, ret);
 			break;
 		}
 		if (!wait_for_driver(cv, may_sleep))
 			return CBULK_CONVERT_AGAIN;
-		if (may_sleep)
-			cond_resched();
 	}
 	return finish(io);
 }

@@ -15,6 +15,7 @@
  *   buffers.c        the pages and bios of writes on their way
  *   tags.c           what a sector has on the device beside its data
  *   cipher.c, key.c  the cipher of a mapping and its key
+ *   cipher-direct.c  the cipher's driver without the wrapper around it
  *   key-keyring.c    keys that the kernel's keyring keeps
  *   iv.c, iv-*.c     the IV of a sector, one file a family
  *
@@ -77,6 +78,7 @@ enum cbulk_flag {
 /**
  * struct cbulk_iv_ops - how the IV of a sector is made
  * @name: as it stands in the table line
+ * @le64: @generate puts the sector's number in the first 64 bits, little endian, and zeros behind
  * @stored: the IV of a write is drawn at random and kept beside the data, where reads find it
  * @layout: say what of the key is the IV mode's, in cipher->key_parts and key_extra_size; called
  *	before there is a key. Optional.
@@ -94,6 +96,7 @@ enum cbulk_flag {
  */
 struct cbulk_iv_ops {
 	const char *name;
+	bool le64;
 	bool stored;
 	int (*layout)(struct cbulk_cipher *cipher, char **error);
 	int (*ctr)(struct cbulk_cipher *cipher, char **error);
@@ -111,6 +114,8 @@ struct cbulk_iv_ops {
  * @spec: the cipher argument of the table line
  * @tfms: one transform for each key; NULL for an authenticated cipher
  * @tfms_count: number of keys, a power of two; 1 for an authenticated cipher
+ * @direct: for each of these, the driver behind the wrapper that makes it usable everywhere; NULL
+ *	if there is none
  * @aead: the transform of an authenticated cipher
  * @authenticated: the table line says integrity:<bytes>:aead
  * @tag_type: "aead" or "none", as the table line has it; NULL without the integrity option
@@ -119,6 +124,7 @@ struct cbulk_iv_ops {
  * @mac_size_set: the table line gave @mac_size
  * @iv_size: bytes of an IV, 0 for a cipher without
  * @iv_ops: how the IV is made, NULL for a cipher without
+ * @iv_is_le64: the IV is the sector's number, 64 bits little endian, and 8 bytes of zeros
  * @benbi_shift: benbi: log2 of cipher blocks in a 512-byte sector
  * @lmk: lmk: hash and seed
  * @tcw: tcw: IV seed and whitening
@@ -141,6 +147,7 @@ struct cbulk_cipher {
 	char *spec;
 	struct crypto_skcipher **tfms;
 	unsigned int tfms_count;
+	struct crypto_skcipher **direct;
 	struct crypto_aead *aead;
 	bool authenticated;
 	char *tag_type;
@@ -149,6 +156,7 @@ struct cbulk_cipher {
 	bool mac_size_set;
 	unsigned int iv_size;
 	const struct cbulk_iv_ops *iv_ops;
+	bool iv_is_le64;
 	union {
 		unsigned int benbi_shift;
 		struct cbulk_iv_lmk *lmk;
@@ -211,8 +219,9 @@ struct cbulk_request {
  * @in_place: the data is converted where it is: a write is copied into its buffer first
  * @layout: set ct->request_size and what else depends on the cipher
  * @prepare: make a request ready for its first unit
- * @run: submit the next unit, or as many as finish at once and lie side by side, and advance
- *	io->cv. Returns as cbulk_convert_submitted(), or a negative errno.
+ * @run: submit the next unit, or as many as finish at once, and advance io->cv; lets others have
+ *	the CPU now and then if it may sleep. Returns as cbulk_convert_submitted(), or a negative
+ *	errno.
  * @finish: a unit came back from an asynchronous driver without error. Optional. Context: the
  *	driver's callback, may be softirq. Returns 0 or a negative errno.
  * @failed: the tag of a unit did not match: note which. Optional. Context: as @finish.
@@ -221,7 +230,7 @@ struct cbulk_way {
 	bool in_place;
 	void (*layout)(struct cbulk_target *ct);
 	void (*prepare)(struct cbulk_io *io, struct cbulk_request *rq);
-	int (*run)(struct cbulk_io *io);
+	int (*run)(struct cbulk_io *io, bool may_sleep);
 	int (*finish)(struct cbulk_request *rq);
 	void (*failed)(struct cbulk_request *rq);
 };
@@ -431,6 +440,10 @@ void cbulk_buffer_free(struct cbulk_target *ct, struct bio *out);
 int cbulk_cipher_init(struct cbulk_cipher *cipher, const char *spec, char *key, char **error);
 void cbulk_cipher_exit(struct cbulk_cipher *cipher);
 
+/* cipher-direct.c */
+void cbulk_direct_init(struct cbulk_cipher *cipher);
+void cbulk_direct_exit(struct cbulk_cipher *cipher);
+
 /* key.c */
 int cbulk_key_size(const char *text, char **error);
 int cbulk_key_set(struct cbulk_cipher *cipher, const char *text);
@@ -484,6 +497,17 @@ static inline unsigned int cbulk_subkey_size(const struct cbulk_cipher *cipher)
 	if (cipher->key_extra_size > cipher->key_size)
 		return 0;
 	return (cipher->key_size - cipher->key_extra_size) / cipher->tfms_count;
+}
+
+/**
+ * cbulk_cipher_is_plain() - is a unit done when it has been through the cipher, with a computed IV?
+ * @cipher: the cipher
+ */
+static inline bool cbulk_cipher_is_plain(const struct cbulk_cipher *cipher)
+{
+	const struct cbulk_iv_ops *ops = cipher->iv_ops;
+
+	return !cipher->aead && !(ops && (ops->stored || ops->before || ops->after));
 }
 
 /**

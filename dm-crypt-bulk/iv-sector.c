@@ -31,6 +31,7 @@ static int plain64_generate(const struct cbulk_cipher *cipher, u8 *iv, u64 iv_se
 
 const struct cbulk_iv_ops cbulk_iv_plain64_ops = {
 	.name = "plain64",
+	.le64 = true,
 	.generate = plain64_generate,
 };
 
@@ -40,6 +41,7 @@ const struct cbulk_iv_ops cbulk_iv_plain64_ops = {
  */
 const struct cbulk_iv_ops cbulk_iv_essiv_ops = {
 	.name = "essiv",
+	.le64 = true,
 	.generate = plain64_generate,
 };
 

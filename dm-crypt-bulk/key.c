@@ -102,9 +102,11 @@ static int set_tfm_keys(struct cbulk_cipher *cipher)
 		return crypto_aead_setkey(cipher->aead, cipher->key, subkey_size);
 
 	for (i = 0; i < cipher->tfms_count; i++) {
-		int ret = crypto_skcipher_setkey(cipher->tfms[i], cipher->key + i * subkey_size,
-						 subkey_size);
+		const u8 *key = cipher->key + i * subkey_size;
+		int ret = crypto_skcipher_setkey(cipher->tfms[i], key, subkey_size);
 
+		if (!ret && cipher->direct)
+			ret = crypto_skcipher_setkey(cipher->direct[i], key, subkey_size);
 		if (ret)
 			return ret;
 	}
