@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory for writes on their way: the bio that carries the ciphertext, and its pages.
+ * Memory for data on its way: the pages of the bio that carries a write's ciphertext.
+ *
+ * The bio itself is in struct cbulk_io, with room for as many pieces of memory as a write has when
+ * memory is not fragmented.
  *
  * What all mappings together may take from the page allocator is bounded, as in the stock target,
  * by 2 % of memory, shared equally between the mappings, with a floor for each. A mapping at its
  * bound still makes progress, out of its reserve.
  */
 #include <linux/blkdev.h>
-#include <linux/mm.h>
 #include "crypt-bulk.h"
 
 #define MEMORY_PERCENT		2
@@ -30,6 +32,9 @@ static void count_client(int change)
 	spin_unlock(&clients_lock);
 }
 
+/* Arrays of the most pieces that a buffer can have, which a mapping can always get */
+#define MIN_ARRAYS	4
+
 /**
  * cbulk_buffers_init() - make the memory of a mapping's writes available
  * @buffers: zeroed
@@ -44,19 +49,15 @@ int cbulk_buffers_init(struct cbulk_buffers *buffers, char **error)
 
 	count_client(1);
 	buffers->client = true;
+	*error = "Cannot allocate page mempool";
 
 	/* A write is never larger than BIO_MAX_VECS pages, so the reserve can serve any. */
-	ret = mempool_init_pages_bulk(&buffers->pages, BIO_MAX_VECS);
-	if (ret) {
-		*error = "Cannot allocate page mempool";
-		return ret;
-	}
-	mempool_limit_pages_bulk(&buffers->pages, &pages_per_client);
-
-	ret = bioset_init(&buffers->bios, CBULK_MIN_IOS, 0, BIOSET_NEED_BVECS);
+	ret = mempool_init_buffers_bulk(&buffers->memory, BIO_MAX_VECS);
 	if (ret)
-		*error = "Cannot allocate crypt bioset";
-	return ret;
+		return ret;
+	mempool_limit_pages_bulk(&buffers->memory.pages, &pages_per_client);
+	return mempool_init_kmalloc_pool(&buffers->arrays, MIN_ARRAYS,
+					 BIO_MAX_VECS * sizeof(struct bio_vec));
 }
 
 /**
@@ -67,92 +68,91 @@ int cbulk_buffers_init(struct cbulk_buffers *buffers, char **error)
  */
 void cbulk_buffers_exit(struct cbulk_buffers *buffers)
 {
-	bioset_exit(&buffers->bios);
-	mempool_exit_pages_bulk(&buffers->pages);
+	mempool_exit(&buffers->arrays);
+	mempool_exit_buffers_bulk(&buffers->memory);
 	if (buffers->client)
 		count_client(-1);
 	buffers->client = false;
 }
 
 /*
- * While a buffer is being filled, the second half of the bio's own vector holds the page
- * pointers: a pointer takes half the room of a bio_vec, so that entry i of the vector can be
- * written as soon as pointer i was read. Emptying goes the same way from the first half.
+ * Fragmented memory, and an array for its many pieces. Who has one waits for pages, which come back
+ * from those who have both: nobody waits for an array with pages in his hands.
  */
-static_assert(sizeof(struct bio_vec) >= 2 * sizeof(struct page *));
-
-static struct page **page_slots(struct bio *out, unsigned int nr)
+static noinline bool alloc_fragmented(struct cbulk_io *io, unsigned int size)
 {
-	return (struct page **)(out->bi_io_vec + nr) - nr;
-}
+	struct cbulk_buffers *buffers = &io->ct->buffers;
 
-static void attach_pages(struct bio *out, unsigned int nr, unsigned int size)
-{
-	struct page **pages = page_slots(out, nr);
-	unsigned int i;
-
-	for (i = 0; i < nr; i++) {
-		struct page *page = pages[i];
-
-		out->bi_io_vec[i] = (struct bio_vec){
-			.bv_page = page,
-			.bv_len = min_t(unsigned int, size - i * PAGE_SIZE, PAGE_SIZE),
-		};
-	}
-	out->bi_vcnt = nr;
-	out->bi_iter.bi_size = size;
+	io->pieces = mempool_alloc(&buffers->arrays, GFP_NOIO);
+	io->pieces_nr = mempool_alloc_buffer_bulk(&buffers->memory, GFP_NOIO | __GFP_HIGHMEM, size,
+						  io->pieces, BIO_MAX_VECS);
+	if (likely(io->pieces_nr))
+		return true;
+	mempool_free(io->pieces, &buffers->arrays);
+	return false;
 }
 
 /**
- * cbulk_buffer_alloc() - get a bio with room for the ciphertext of another
- * @ct: the mapping
- * @base: the write to be encrypted, or the read to be tried again; at most BIO_MAX_VECS pages
+ * cbulk_buffer_alloc() - give an io a bio with room for what its base has
+ * @io: the io of a write to be encrypted, or a read to be tried again; at most BIO_MAX_VECS pages
+ *
+ * io->own is made ready, directed at the device but to no sector yet; its pages hold stale data.
+ * They are the io's until cbulk_buffer_free() or cbulk_buffer_discard().
  *
  * Context: process context, may sleep, does not recurse into I/O. Waits for others who have a
  * buffer of the mapping when there is no memory.
- * Return: the bio, owned by the caller until he gives it to cbulk_buffer_free(), directed at the
- * device but to no sector yet; its pages hold stale data. NULL only for what is too large.
+ * Return: false only for what is too large.
  */
-struct bio *cbulk_buffer_alloc(struct cbulk_target *ct, struct bio *base)
+bool cbulk_buffer_alloc(struct cbulk_io *io)
 {
-	unsigned int size = base->bi_iter.bi_size;
-	unsigned int nr = DIV_ROUND_UP(size, PAGE_SIZE);
-	struct page **pages;
-	struct bio *out;
+	unsigned int size = io->base->bi_iter.bi_size;
+	struct cbulk_target *ct = io->ct;
 
-	if (WARN_ON_ONCE(nr > BIO_MAX_VECS))
-		return NULL;
+	if (WARN_ON_ONCE(DIV_ROUND_UP(size, PAGE_SIZE) > BIO_MAX_VECS))
+		return false;
 
-	out = bio_alloc_bioset(ct->dev->bdev, nr, base->bi_opf, GFP_NOIO, &ct->buffers.bios);
-	out->bi_ioprio = base->bi_ioprio;
+	io->pieces = io->few_pieces;
+	io->pieces_nr = mempool_alloc_buffer_bulk(&ct->buffers.memory, GFP_NOIO | __GFP_HIGHMEM,
+						  size, io->few_pieces, CBULK_FEW_PIECES);
+	if (unlikely(!io->pieces_nr) && !alloc_fragmented(io, size))
+		return false;
 
-	pages = page_slots(out, nr);
-	memset(pages, 0, nr * sizeof(*pages));
-	if (!mempool_alloc_pages_bulk_array(&ct->buffers.pages, GFP_NOIO | __GFP_HIGHMEM, nr,
-					    pages)) {
-		mempool_free_pages_bulk_array(&ct->buffers.pages, nr, pages);
-		bio_put(out);
-		return NULL;
-	}
-	attach_pages(out, nr, size);
-	return out;
+	/* Who polls does so for io->base: nobody would ask the device for ours. */
+	bio_init(&io->own, ct->dev->bdev, io->pieces, io->pieces_nr,
+		 io->base->bi_opf & ~REQ_POLLED);
+	io->own.bi_vcnt = io->pieces_nr;
+	io->own.bi_iter.bi_size = size;
+	io->own.bi_ioprio = io->base->bi_ioprio;
+	return true;
+}
+
+static void free_array(struct cbulk_io *io)
+{
+	bio_uninit(&io->own);
+	if (unlikely(io->pieces != io->few_pieces))
+		mempool_free(io->pieces, &io->ct->buffers.arrays);
 }
 
 /**
- * cbulk_buffer_free() - give back a bio with its pages
- * @ct: the mapping
- * @out: a bio from cbulk_buffer_alloc() that nobody uses any more
+ * cbulk_buffer_free() - give back the buffer of an io, which holds nothing but ciphertext
+ * @io: the io; nobody uses its buffer any more
  *
- * Context: any, hard interrupts included.
+ * Context: any; hard interrupts too, but on PREEMPT_RT.
  */
-void cbulk_buffer_free(struct cbulk_target *ct, struct bio *out)
+void cbulk_buffer_free(struct cbulk_io *io)
 {
-	struct page **pages = (struct page **)out->bi_io_vec;
-	unsigned int nr = out->bi_vcnt;
-	unsigned int i;
+	mempool_free_buffer_bulk(&io->ct->buffers.memory, io->pieces, io->pieces_nr);
+	free_array(io);
+}
 
-	for (i = 0; i < nr; i++)
-		pages[i] = out->bi_io_vec[i].bv_page;
-	mempool_free_pages_bulk_array(&ct->buffers.pages, nr, pages);
-	bio_put(out);
+/**
+ * cbulk_buffer_discard() - wipe and give back the buffer of an io, which may hold plaintext
+ * @io: the io; nobody uses its buffer any more
+ *
+ * Context: as cbulk_buffer_free().
+ */
+void cbulk_buffer_discard(struct cbulk_io *io)
+{
+	mempool_discard_buffer_bulk(&io->ct->buffers.memory, io->pieces, io->pieces_nr);
+	free_array(io);
 }

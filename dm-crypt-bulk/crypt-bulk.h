@@ -7,12 +7,13 @@
  *   table.c          from a table line to a mapping's settings, and back
  *   message.c        messages to a mapping: another key, or none
  *   read.c, write.c  the two ways of a bio
+ *   handoff.c        who does the work of a bio: who brings it, or a work queue
  *   recheck.c        the second try of a read that failed its authentication
  *   order.c          the thread that submits writes in order of their sectors
  *   convert.c        a bio's sectors through the cipher, by one of two ways:
  *   convert-run.c    the fast one, for ciphers whose IV is a function of the sector's number
  *   convert-unit.c   the general one: IVs that touch the data, stored IVs, authentication
- *   buffers.c        the pages and bios of writes on their way
+ *   buffers.c        the pages of writes on their way
  *   tags.c           what a sector has on the device beside its data
  *   cipher.c, key.c  the cipher of a mapping and its key
  *   cipher-direct.c  the cipher's driver without the wrapper around it
@@ -35,7 +36,7 @@
 #include <linux/mutex.h>
 #include <linux/scatterlist.h>
 #include <linux/workqueue.h>
-#include "mempool-bulk.h"
+#include "buffer.h"
 
 #define DM_MSG_PREFIX "crypt-bulk"
 
@@ -56,6 +57,12 @@
  * that it is no fault of the kernel's if there is no such memory, and nothing to warn of.
  */
 #define CBULK_GFP_USER_SIZED (GFP_KERNEL | __GFP_NOWARN)
+
+/*
+ * Pieces of memory that the buffer of a write has room for in struct cbulk_io: 1 MiB, the most, in
+ * pieces of 128 KiB.
+ */
+#define CBULK_FEW_PIECES 8
 
 struct cbulk_cipher;
 struct cbulk_io;
@@ -197,6 +204,7 @@ struct cbulk_key_source {
  * @iv_size: bytes of the stored IV, which comes second; the rest is zero
  * @pool: where the tuples of a bio go when there is no memory
  * @pool_units: units that an element of @pool can serve
+ * @payloads: where bios have their integrity payloads from, on kernels with a pool for these
  */
 struct cbulk_tags {
 	unsigned int tuple_size;
@@ -204,6 +212,7 @@ struct cbulk_tags {
 	unsigned int iv_size;
 	mempool_t pool;
 	unsigned int pool_units;
+	struct bio_set payloads;
 };
 
 /**
@@ -274,7 +283,10 @@ struct cbulk_convert {
  * @base: the bio as device-mapper gave it to us; completing it ends the life of the io
  * @sector: its first sector, relative to the mapping
  * @error: what @base will be completed with
- * @out: write: the bio with the ciphertext
+ * @own: our bio to the device: a read's clone of @base, or one with a buffer of ours
+ * @pieces: the pieces of that buffer, in @few_pieces or in an array of cbulk_buffers.arrays
+ * @pieces_nr: how many
+ * @few_pieces: room for them
  * @tags: the tuples of its units, for a mapping that has them
  * @tags_from_pool: they came from the pool of last resort
  * @rechecked: read: completed when a second try, after a tag that did not match, is decrypted
@@ -293,7 +305,6 @@ struct cbulk_io {
 	struct bio *base;
 	sector_t sector;
 	blk_status_t error;
-	struct bio *out;
 	u8 *tags;
 	bool tags_from_pool;
 	struct completion *rechecked;
@@ -304,18 +315,54 @@ struct cbulk_io {
 		struct list_head sorted;
 	};
 	struct cbulk_convert cv;
+	struct bio own;
+	unsigned int pieces_nr;
+	struct bio_vec *pieces;
+	struct bio_vec few_pieces[CBULK_FEW_PIECES];
 };
 
 /**
- * struct cbulk_buffers - where the pages and bios of a mapping come from
- * @pages: the pages of writes, and of second tries of reads; its reserve is one of the largest size
- * @bios: the bios of these, and clones of reads
+ * struct cbulk_buffers - where the memory of a mapping's writes comes from
+ * @memory: the pages of writes, and of second tries of reads; its reserve is one of the largest size
+ * @arrays: arrays for the pieces of a buffer in fragmented memory
  * @client: this mapping counts as one of those who share the memory bound
  */
 struct cbulk_buffers {
-	struct mempool_pages_bulk pages;
-	struct bio_set bios;
+	struct mempool_buffers_bulk memory;
+	mempool_t arrays;
 	bool client;
+};
+
+/* Who does the work of a bio */
+enum cbulk_place {
+	CBULK_HERE,	/* who brings it, at once */
+	CBULK_SOON,	/* this CPU, when it may: it is in a hard interrupt, or has them off */
+	CBULK_QUEUED,	/* a work queue */
+};
+
+/**
+ * struct cbulk_counters - how many bios were decided how
+ * @writes_inline: writes encrypted by who brought them
+ * @writes_queued: writes encrypted by the work queue
+ * @reads_inline: reads decrypted where they completed
+ * @reads_queued: reads decrypted by the work queue
+ */
+struct cbulk_counters {
+	u64 writes_inline;
+	u64 writes_queued;
+	u64 reads_inline;
+	u64 reads_queued;
+};
+
+/**
+ * struct cbulk_handoff - how the bios of a mapping are decided on
+ * @sample_ns: nanoseconds that the cipher takes for 4096 bytes; 0 where it is not for the single
+ *	bio to decide, but for the table line's options
+ * @counters: what was decided, for each CPU
+ */
+struct cbulk_handoff {
+	unsigned int sample_ns;
+	struct cbulk_counters __percpu *counters;
 };
 
 /**
@@ -341,6 +388,7 @@ struct cbulk_order {
  * @buffers: memory of writes
  * @tags: what units have beside their data
  * @order: ordering of writes
+ * @handoff: which bios go through the work queue
  * @way: how its bios go through the cipher
  * @request_size: bytes of a request with the cipher's context and the IV
  * @iv_start: bytes from the start of a request to where the IV may begin, before alignment
@@ -361,6 +409,7 @@ struct cbulk_target {
 	struct cbulk_buffers buffers;
 	struct cbulk_tags tags;
 	struct cbulk_order order;
+	struct cbulk_handoff handoff;
 	const struct cbulk_way *way;
 	unsigned int request_size;
 	unsigned int iv_start;
@@ -381,10 +430,20 @@ void cbulk_table_print(struct dm_target *ti, char *result, unsigned int maxlen);
 void cbulk_table_print_ima(struct dm_target *ti, char *result, unsigned int maxlen);
 
 /* message.c */
-int cbulk_message(struct cbulk_target *ct, unsigned int argc, char **argv);
+int cbulk_message(struct cbulk_target *ct, unsigned int argc, char **argv, char *result,
+		  unsigned int maxlen);
 
 /* read.c */
 void cbulk_read(struct cbulk_io *io);
+
+/* handoff.c */
+int cbulk_handoff_init(struct cbulk_target *ct);
+void cbulk_handoff_exit(struct cbulk_target *ct);
+bool cbulk_handoff_adapts(const struct cbulk_target *ct);
+enum cbulk_place cbulk_handoff_write(const struct cbulk_io *io);
+enum cbulk_place cbulk_handoff_read(const struct cbulk_io *io);
+bool cbulk_handoff_submits(const struct cbulk_target *ct);
+void cbulk_handoff_count(const struct cbulk_target *ct, struct cbulk_counters *sum);
 
 /* recheck.c */
 void cbulk_recheck_work(struct work_struct *work);
@@ -428,13 +487,14 @@ int cbulk_tags_init(struct cbulk_target *ct, char **error);
 void cbulk_tags_exit(struct cbulk_target *ct);
 bool cbulk_tags_alloc(struct cbulk_io *io, bool whole);
 void cbulk_tags_free(struct cbulk_io *io);
-bool cbulk_tags_attach(struct cbulk_io *io, struct bio *bio, gfp_t gfp);
+bool cbulk_tags_attach(struct cbulk_io *io, gfp_t gfp);
 
 /* buffers.c */
 int cbulk_buffers_init(struct cbulk_buffers *buffers, char **error);
 void cbulk_buffers_exit(struct cbulk_buffers *buffers);
-struct bio *cbulk_buffer_alloc(struct cbulk_target *ct, struct bio *base);
-void cbulk_buffer_free(struct cbulk_target *ct, struct bio *out);
+bool cbulk_buffer_alloc(struct cbulk_io *io);
+void cbulk_buffer_free(struct cbulk_io *io);
+void cbulk_buffer_discard(struct cbulk_io *io);
 
 /* cipher.c */
 int cbulk_cipher_init(struct cbulk_cipher *cipher, const char *spec, char *key, char **error);

@@ -4,8 +4,9 @@
  *
  *   key set <key>	another key, of the same size
  *   key wipe		no key
+ *   stats		what the mapping has done and holds, a "name value" line each
  *
- * Both only while the mapping is suspended, when device-mapper holds back its I/O; it can be
+ * The key only while the mapping is suspended, when device-mapper holds back its I/O; it can be
  * resumed when it has a key again. Device-mapper does not order messages with a resume, nor with
  * each other: key_lock does.
  */
@@ -54,7 +55,35 @@ static int set_key(struct cbulk_target *ct, const char *text)
 	return ret;
 }
 
-static int dispatch(struct cbulk_target *ct, unsigned int argc, char **argv)
+/* Return: 1, for a message that has a result. */
+static int print_stats(struct cbulk_target *ct, char *result, unsigned int maxlen)
+{
+	struct mempool_buffers_bulk *memory = &ct->buffers.memory;
+	struct mempool_bulk_stats pool;
+	struct cbulk_counters bios;
+	unsigned int sz = 0;
+
+	mempool_stats_pages_bulk(&memory->pages, &pool);
+	cbulk_handoff_count(ct, &bios);
+	DMEMIT("adaptive %u\n", cbulk_handoff_adapts(ct));
+	DMEMIT("cipher_ns_per_4k %u\n", ct->handoff.sample_ns);
+	DMEMIT("writes_inline %llu\nwrites_queued %llu\n", bios.writes_inline, bios.writes_queued);
+	DMEMIT("reads_inline %llu\nreads_queued %llu\n", bios.reads_inline, bios.reads_queued);
+	DMEMIT("pages_held %lld\n", mempool_held_pages_bulk(&memory->pages));
+	DMEMIT("pages_idle %lld\n", mempool_idle_pages_bulk(memory));
+	DMEMIT("pages_reserve %u\n", READ_ONCE(memory->pages.curr_nr));
+	DMEMIT("pages_limit %lu\n", READ_ONCE(*memory->pages.limit));
+	DMEMIT("recycled %llu\n", pool.recycled);
+	DMEMIT("allocated %llu\n", pool.pages[MEMPOOL_BULK_NOWAIT] +
+				   pool.pages[MEMPOOL_BULK_SLEEP]);
+	DMEMIT("from_reserve %llu\n", pool.pages[MEMPOOL_BULK_RESERVE] +
+				      pool.pages[MEMPOOL_BULK_WAIT]);
+	DMEMIT("waits %llu\n", pool.waits);
+	return 1;
+}
+
+static int dispatch(struct cbulk_target *ct, unsigned int argc, char **argv, char *result,
+		    unsigned int maxlen)
 {
 	if (argc >= 2 && !strcasecmp(argv[0], "key")) {
 		if (!READ_ONCE(ct->suspended))
@@ -64,6 +93,8 @@ static int dispatch(struct cbulk_target *ct, unsigned int argc, char **argv)
 		if (argc == 2 && !strcasecmp(argv[1], "wipe"))
 			return change_key(ct, NULL);
 	}
+	if (argc == 1 && !strcasecmp(argv[0], "stats"))
+		return print_stats(ct, result, maxlen);
 	DMWARN("unrecognised message received.");
 	return -EINVAL;
 }
@@ -73,15 +104,18 @@ static int dispatch(struct cbulk_target *ct, unsigned int argc, char **argv)
  * @ct: the mapping
  * @argc: number of words
  * @argv: the words; wiped, as any of them may be a key
+ * @result: room for an answer
+ * @maxlen: bytes of @result
  *
  * Context: process context, may sleep. The table is live, and may be resumed at any time.
- * Return: 0 or a negative errno.
+ * Return: 0; 1 with an answer in @result; or a negative errno.
  */
-int cbulk_message(struct cbulk_target *ct, unsigned int argc, char **argv)
+int cbulk_message(struct cbulk_target *ct, unsigned int argc, char **argv, char *result,
+		  unsigned int maxlen)
 {
 	/* Reclaim that wrote to this very mapping would wait for a resume, which comes after us. */
 	unsigned int noio = memalloc_noio_save();
-	int ret = dispatch(ct, argc, argv);
+	int ret = dispatch(ct, argc, argv, result, maxlen);
 	unsigned int i;
 
 	memalloc_noio_restore(noio);

@@ -41,7 +41,7 @@ static void submit_batch(struct list_head *batch)
 	blk_start_plug(&plug);
 	list_for_each_entry_safe(io, next, batch, sorted) {
 		/* The lower device owns the io from here on, and may have freed it. */
-		dm_submit_bio_remap(io->base, io->out);
+		dm_submit_bio_remap(io->base, &io->own);
 		cond_resched();
 	}
 	blk_finish_plug(&plug);

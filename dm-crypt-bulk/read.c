@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The way of a read: from the device into the reader's own pages, and there decrypted in place. */
 #include <linux/blkdev.h>
-#include <linux/hardirq.h>
-#include <linux/irqflags.h>
 #include "crypt-bulk.h"
 
 static void decrypt(struct cbulk_io *io, bool may_sleep);
@@ -46,38 +44,53 @@ static void decrypt(struct cbulk_io *io, bool may_sleep)
 	}
 }
 
+/* In softirq context */
+static void decrypt_soon(struct work_struct *work)
+{
+	decrypt(container_of(work, struct cbulk_io, work), false);
+}
+
 static void read_endio(struct bio *clone)
 {
 	struct cbulk_io *io = clone->bi_private;
 
 	io->error = clone->bi_status;
-	bio_put(clone);
+	bio_uninit(clone);
 	if (unlikely(io->error)) {
 		cbulk_io_end(io);
 		return;
 	}
 
 	cbulk_convert_start(io, io->base, NULL, decrypted);
-	/* The crypto API refuses to work with interrupts off. */
-	if (test_bit(CBULK_NO_READ_WORKQUEUE, &io->ct->flags) && !in_hardirq() && !irqs_disabled())
+	switch (cbulk_handoff_read(io)) {
+	case CBULK_HERE:
 		decrypt(io, false);
-	else
+		break;
+	case CBULK_SOON:
+		INIT_WORK(&io->work, decrypt_soon);
+		if (cbulk_queue_soon(&io->work))
+			break;
+		fallthrough;
+	case CBULK_QUEUED:
 		queue_decrypt(io);
+		break;
+	}
 }
 
-/* Return: false when there was no memory for the clone. */
+/* Return: false when there was no memory for what the clone carries with it. */
 static bool submit_read(struct cbulk_io *io, gfp_t gfp)
 {
 	struct cbulk_target *ct = io->ct;
-	struct bio *clone;
+	struct bio *clone = &io->own;
 
-	clone = bio_alloc_clone(ct->dev->bdev, io->base, gfp, &ct->buffers.bios);
-	if (!clone)
+	if (bio_init_clone(ct->dev->bdev, clone, io->base, gfp))
 		return false;
-	if (!cbulk_tags_attach(io, clone, gfp)) {
-		bio_put(clone);
+	if (!cbulk_tags_attach(io, gfp)) {
+		bio_uninit(clone);
 		return false;
 	}
+	/* Who polls does so for io->base: nobody would ask the device for ours. */
+	clone->bi_opf &= ~REQ_POLLED;
 	clone->bi_private = io;
 	clone->bi_end_io = read_endio;
 	clone->bi_iter.bi_sector = ct->start + io->sector;
@@ -99,7 +112,7 @@ static void read_work(struct work_struct *work)
  * cbulk_read() - serve a read
  * @io: the io, with nothing done yet
  *
- * Context: map, process context. Does not wait for a clone here, because what would free one may
+ * Context: map, process context. Does not wait for memory here, because what would free it may
  * stand behind this bio in the submitter's own list: a workqueue waits instead.
  */
 void cbulk_read(struct cbulk_io *io)

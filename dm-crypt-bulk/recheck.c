@@ -21,25 +21,24 @@ static void decrypt_done(struct cbulk_io *io)
 	complete(io->rechecked);
 }
 
-static void report(const struct cbulk_io *io, struct bio *own)
+static void report(struct cbulk_io *io)
 {
 	/* The audit subsystem allocates as it likes. */
 	unsigned int noio = memalloc_noio_save();
 
 	DMERR_LIMIT("%pg: INTEGRITY AEAD ERROR, sector %llu", io->ct->dev->bdev,
 		    (unsigned long long)io->bad_sector);
-	dm_audit_log_bio(DM_MSG_PREFIX, "integrity-aead", own, io->bad_sector, 0);
+	dm_audit_log_bio(DM_MSG_PREFIX, "integrity-aead", &io->own, io->bad_sector, 0);
 	memalloc_noio_restore(noio);
 }
 
-/* Read what io->base asks for into @own, and decrypt it there. */
-static void reread(struct cbulk_io *io, struct bio *own)
+/* Read what io->base asks for into our own pages, and decrypt it there. */
+static void reread(struct cbulk_io *io)
 {
+	struct bio *own = &io->own;
 	const struct bvec_iter whole = own->bi_iter;
 	DECLARE_COMPLETION_ONSTACK(done);
 
-	/* Nobody polls for it. */
-	own->bi_opf &= ~REQ_POLLED;
 	own->bi_private = &done;
 	own->bi_end_io = reread_endio;
 	own->bi_iter.bi_sector = io->ct->start + io->sector;
@@ -56,7 +55,7 @@ static void reread(struct cbulk_io *io, struct bio *own)
 	if (cbulk_convert(io, true) == CBULK_CONVERTING)
 		wait_for_completion(&done);
 	if (io->error == BLK_STS_PROTECTION)
-		report(io, own);
+		report(io);
 }
 
 /**
@@ -68,16 +67,20 @@ static void reread(struct cbulk_io *io, struct bio *own)
 void cbulk_recheck_work(struct work_struct *work)
 {
 	struct cbulk_io *io = container_of(work, struct cbulk_io, work);
-	struct bio *own = cbulk_buffer_alloc(io->ct, io->base);
 
-	if (!own || !cbulk_tags_attach(io, own, GFP_NOIO)) {
+	if (!cbulk_buffer_alloc(io)) {
 		io->error = BLK_STS_RESOURCE;
-	} else {
-		reread(io, own);
-		if (!io->error)
-			bio_copy_data(io->base, own);
+		cbulk_io_end(io);
+		return;
 	}
-	if (own)
-		cbulk_buffer_free(io->ct, own);
+	if (cbulk_tags_attach(io, GFP_NOIO)) {
+		reread(io);
+		if (!io->error)
+			bio_copy_data(io->base, &io->own);
+	} else {
+		io->error = BLK_STS_RESOURCE;
+	}
+	/* It holds what was decrypted. */
+	cbulk_buffer_discard(io);
 	cbulk_io_end(io);
 }

@@ -94,7 +94,7 @@ int cbulk_tags_init(struct cbulk_target *ct, char **error)
 	ret = mempool_init_kmalloc_pool(&tags->pool, CBULK_MIN_IOS,
 					tags->pool_units * tags->tuple_size);
 	if (!ret)
-		ret = cbulk_bioset_integrity_create(&ct->buffers.bios, CBULK_MIN_IOS);
+		ret = cbulk_payload_pool_init(&tags->payloads, CBULK_MIN_IOS);
 	if (ret)
 		*error = "Cannot allocate integrity tags mempool";
 	return ret;
@@ -106,6 +106,7 @@ int cbulk_tags_init(struct cbulk_target *ct, char **error)
  */
 void cbulk_tags_exit(struct cbulk_target *ct)
 {
+	bioset_exit(&ct->tags.payloads);
 	mempool_exit(&ct->tags.pool);
 }
 
@@ -171,22 +172,23 @@ void cbulk_tags_free(struct cbulk_io *io)
 }
 
 /**
- * cbulk_tags_attach() - let a bio carry the tuples of its units to or from the device
- * @io: the io, whose tuples they are
- * @bio: a bio of the mapping's set, as large as io->base; its payload goes with it
+ * cbulk_tags_attach() - let an io's own bio carry the tuples of its units to or from the device
+ * @io: the io; io->own is as large as io->base, and takes the payload with it
  * @gfp: allocation flags
  *
  * Context: process context; sleeps if @gfp allows it.
  * Return: false when there was no memory. true for a mapping without tuples.
  */
-bool cbulk_tags_attach(struct cbulk_io *io, struct bio *bio, gfp_t gfp)
+bool cbulk_tags_attach(struct cbulk_io *io, gfp_t gfp)
 {
 	struct bio_integrity_payload *payload;
+	struct bio *bio = &io->own;
 	unsigned int bytes;
 
 	if (likely(!io->tags))
 		return true;
 
+	cbulk_payload_from(bio, &io->ct->tags.payloads);
 	payload = bio_integrity_alloc(bio, gfp, 1);
 	if (IS_ERR(payload))
 		return false;

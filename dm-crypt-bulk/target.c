@@ -98,6 +98,7 @@ static void target_dtr(struct dm_target *ti)
 	/* First whatever runs: a work item may still be on its way out of a bio it completed. */
 	destroy_queues(ct);
 	cbulk_order_exit(ct);
+	cbulk_handoff_exit(ct);
 	cbulk_tags_exit(ct);
 	cbulk_convert_exit(ct);
 	cbulk_buffers_exit(&ct->buffers);
@@ -165,6 +166,11 @@ static int construct(struct dm_target *ti, struct cbulk_target *ct, unsigned int
 	ret = cbulk_tags_init(ct, &ti->error);
 	if (ret)
 		return ret;
+	ret = cbulk_handoff_init(ct);
+	if (ret) {
+		ti->error = "Cannot allocate counters";
+		return ret;
+	}
 	return start_threads(ti, ct);
 }
 
@@ -326,7 +332,7 @@ static void target_resume(struct dm_target *ti)
 static int target_message(struct dm_target *ti, unsigned int argc, char **argv, char *result,
 			  unsigned int maxlen)
 {
-	return cbulk_message(ti->private, argc, argv);
+	return cbulk_message(ti->private, argc, argv, result, maxlen);
 }
 
 #ifdef CONFIG_BLK_DEV_ZONED
@@ -415,23 +421,32 @@ static int __init register_replacing(void)
  */
 static int __init crypt_bulk_init(void)
 {
-	int ret = 0;
+	int ret = mempool_bulk_start();
 
+	if (ret)
+		return ret;
 	if (replace_stock)
 		ret = register_replacing();
 	if (ret)
-		return ret;
+		goto stop;
 	ret = dm_register_target(&crypt_bulk_target);
-	if (ret && replace_stock)
+	if (!ret)
+		return 0;
+	if (replace_stock)
 		dm_unregister_target(&replacing_target);
+stop:
+	mempool_bulk_stop();
 	return ret;
 }
 
 static void __exit crypt_bulk_exit(void)
 {
+	/* Work of a read that has completed may still be on its way out of our code. */
+	cbulk_flush_soon();
 	dm_unregister_target(&crypt_bulk_target);
 	if (replace_stock)
 		dm_unregister_target(&replacing_target);
+	mempool_bulk_stop();
 }
 
 module_init(crypt_bulk_init);

@@ -8,24 +8,18 @@ static void write_endio(struct bio *out)
 	struct cbulk_io *io = out->bi_private;
 
 	io->error = out->bi_status;
-	cbulk_buffer_free(io->ct, out);
+	cbulk_buffer_free(io);
 	cbulk_io_end(io);
-}
-
-static bool submits_at_once(const struct cbulk_target *ct)
-{
-	return test_bit(CBULK_SUBMIT_FROM_CRYPT_CPUS, &ct->flags) ||
-	       test_bit(CBULK_NO_WRITE_WORKQUEUE, &ct->flags);
 }
 
 /* The buffer holds the ciphertext, or what an error left of it, which nobody may see. */
 static void encrypted(struct cbulk_io *io, bool may_sleep)
 {
 	if (unlikely(io->error)) {
-		cbulk_buffer_free(io->ct, io->out);
+		cbulk_buffer_discard(io);
 		cbulk_io_end(io);
-	} else if (may_sleep && submits_at_once(io->ct)) {
-		dm_submit_bio_remap(io->base, io->out);
+	} else if (may_sleep && cbulk_handoff_submits(io->ct)) {
+		dm_submit_bio_remap(io->base, &io->own);
 	} else {
 		cbulk_order_push(io);
 	}
@@ -48,11 +42,15 @@ static void encrypt(struct cbulk_io *io)
 	struct cbulk_target *ct = io->ct;
 	bool waits = test_bit(CBULK_WRITE_INLINE, &ct->flags);
 	void (*done)(struct cbulk_io *io) = waits ? encrypted_inline : encrypted_async;
-	struct bio *out = cbulk_buffer_alloc(ct, io->base);
+	struct bio *out = &io->own;
 
-	if (!out || !cbulk_tags_attach(io, out, GFP_NOIO)) {
-		if (out)
-			cbulk_buffer_free(ct, out);
+	if (!cbulk_buffer_alloc(io)) {
+		io->error = BLK_STS_RESOURCE;
+		cbulk_io_end(io);
+		return;
+	}
+	if (!cbulk_tags_attach(io, GFP_NOIO)) {
+		cbulk_buffer_free(io);
 		io->error = BLK_STS_RESOURCE;
 		cbulk_io_end(io);
 		return;
@@ -60,7 +58,6 @@ static void encrypt(struct cbulk_io *io)
 	out->bi_private = io;
 	out->bi_end_io = write_endio;
 	out->bi_iter.bi_sector = ct->start + io->sector;
-	io->out = out;
 
 	if (ct->way->in_place) {
 		bio_copy_data(out, io->base);
@@ -86,13 +83,13 @@ static void encrypt_work(struct work_struct *work)
  * cbulk_write() - serve a write
  * @io: the io, with nothing done yet
  *
- * Context: map, process context; may sleep with no_write_workqueue. A submitter holds at most one
+ * Context: map, process context; may sleep where the write is encrypted at once. A submitter holds at most one
  * buffer that was not yet handed to the device, so that waiting for memory here cannot wait for
  * itself.
  */
 void cbulk_write(struct cbulk_io *io)
 {
-	if (test_bit(CBULK_NO_WRITE_WORKQUEUE, &io->ct->flags)) {
+	if (cbulk_handoff_write(io) == CBULK_HERE) {
 		encrypt(io);
 		return;
 	}
