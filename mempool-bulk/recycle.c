@@ -90,27 +90,24 @@ static void release(struct mempool_pages_bulk *pool, struct mempool_bulk_stacks 
 	this_cpu_add(pool->stats->released, released);
 }
 
-/* Refill @magazine, which is not locked, with @pages of the depot. Return: false if it is empty. */
-static bool take_from_depot(struct mempool_bulk_recycler *recycler,
+/* Refill @magazine, which is not locked, with @pages of the depot, or what it has. */
+static void take_from_depot(struct mempool_bulk_recycler *recycler,
 			    struct mempool_bulk_magazine *magazine, unsigned int pages)
 {
 	struct mempool_bulk_magazine *depot = recycler->depot;
 	struct mempool_bulk_stacks fresh = {};
 	unsigned long flags;
 
-	if (!READ_ONCE(depot->full.pages))
-		return false;
 	spin_lock_irqsave(&depot->lock, flags);
 	move(&depot->full, &fresh, max(pages, depot->room / 2));
 	spin_unlock_irqrestore(&depot->lock, flags);
 	if (!fresh.pages)
-		return false;
+		return;
 
 	/* It may come to hold more than its room for a moment: the next put sees to that. */
 	spin_lock_irqsave(&magazine->lock, flags);
 	move(&fresh, &magazine->full, fresh.pages);
 	spin_unlock_irqrestore(&magazine->lock, flags);
-	return true;
 }
 
 /* How many pieces would @left pages take from @stacks? What they lack is taken off *@left. */
@@ -160,19 +157,19 @@ unsigned int mempool_bulk_recycle_get(struct mempool_bulk_recycler *recycler, un
 	struct mempool_bulk_magazine *magazine = raw_cpu_ptr(recycler->magazines);
 	unsigned int nr, lacking;
 	unsigned long flags;
-	bool again = true;
+	bool tried = false;
 
 	max_order = min_t(unsigned int, max_order, ilog2(*left));
-retry:
-	spin_lock_irqsave(&magazine->lock, flags);
-	lacking = *left;
-	nr = count_pieces(&magazine->full, max_order, &lacking);
-	if (unlikely(lacking) && again) {
-		spin_unlock_irqrestore(&magazine->lock, flags);
-		again = false;
-		if (take_from_depot(recycler, magazine, *left))
-			goto retry;
+	for (;;) {
 		spin_lock_irqsave(&magazine->lock, flags);
+		lacking = *left;
+		nr = count_pieces(&magazine->full, max_order, &lacking);
+		if (likely(!lacking) || tried || !READ_ONCE(recycler->depot->full.pages))
+			break;
+		/* The count holds only as long as the lock is held: it is made anew after this. */
+		spin_unlock_irqrestore(&magazine->lock, flags);
+		take_from_depot(recycler, magazine, *left);
+		tried = true;
 	}
 	if (likely(nr <= max_pieces))
 		nr = take_pieces(&magazine->full, max_order, left, pieces);
