@@ -236,7 +236,8 @@ static noinline bool make_ready(struct mempool_bulk_recycler *recycler,
 	make_room(recycler, magazine, pages);
 	fits = pages <= magazine->room;
 	if (fits && magazine->full.pages + pages > magazine->room)
-		move(&magazine->full, &surplus, max(pages, magazine->room / 2));
+		move(&magazine->full, &surplus,
+		     max(magazine->full.pages + pages - magazine->room, magazine->room / 2));
 	spin_unlock_irqrestore(&magazine->lock, flags);
 
 	if (surplus.pages) {
