@@ -53,11 +53,11 @@ static struct page *pop(struct mempool_bulk_stacks *stacks, unsigned int order)
 	return page;
 }
 
-/* Move pieces of at least @pages in all, or all there are; the largest first. */
+/* Move pieces of at least @pages in all, or all there are up to @max_order; the largest first. */
 static void move(struct mempool_bulk_stacks *from, struct mempool_bulk_stacks *to,
-		 unsigned int pages)
+		 unsigned int max_order, unsigned int pages)
 {
-	unsigned int order = MEMPOOL_BULK_ORDERS, moved = 0;
+	unsigned int order = max_order + 1, moved = 0;
 
 	while (order--) {
 		while (moved < pages && from->order[order].nr) {
@@ -90,24 +90,40 @@ static void release(struct mempool_pages_bulk *pool, struct mempool_bulk_stacks 
 	this_cpu_add(pool->stats->released, released);
 }
 
-/* Refill @magazine, which is not locked, with @pages of the depot, or what it has. */
+static bool may_grow(const struct mempool_bulk_magazine *magazine)
+{
+	return magazine->room + ROOM_STEP <= READ_ONCE(recycle_kib) >> (PAGE_SHIFT - 10);
+}
+
+/*
+ * Refill @magazine, which is not locked, with @pages of the depot, or what it has. The room they
+ * had there goes with them, as far as the magazine has none for them: what is kept stays within the
+ * budget also where a CPU only allocates. What then is too much is taken off by the next put.
+ */
 static void take_from_depot(struct mempool_bulk_recycler *recycler,
-			    struct mempool_bulk_magazine *magazine, unsigned int pages)
+			    struct mempool_bulk_magazine *magazine, unsigned int max_order,
+			    unsigned int pages)
 {
 	struct mempool_bulk_magazine *depot = recycler->depot;
 	struct mempool_bulk_stacks fresh = {};
+	unsigned int room;
 	unsigned long flags;
 
 	spin_lock_irqsave(&depot->lock, flags);
-	move(&depot->full, &fresh, max(pages, depot->room / 2));
+	move(&depot->full, &fresh, max_order, max(pages, depot->room / 2));
+	room = min(depot->room, round_down(fresh.pages, ROOM_STEP));
+	WRITE_ONCE(depot->room, depot->room - room);
 	spin_unlock_irqrestore(&depot->lock, flags);
 	if (!fresh.pages)
 		return;
 
-	/* It may come to hold more than its room for a moment: the next put sees to that. */
 	spin_lock_irqsave(&magazine->lock, flags);
-	move(&fresh, &magazine->full, fresh.pages);
+	move(&fresh, &magazine->full, max_order, fresh.pages);
+	for (; room && magazine->room < magazine->full.pages && may_grow(magazine);
+	     room -= ROOM_STEP)
+		WRITE_ONCE(magazine->room, magazine->room + ROOM_STEP);
 	spin_unlock_irqrestore(&magazine->lock, flags);
+	mempool_bulk_put_share(recycler, room);
 }
 
 /* How many pieces would @left pages take from @stacks? What they lack is taken off *@left. */
@@ -168,7 +184,7 @@ unsigned int mempool_bulk_recycle_get(struct mempool_bulk_recycler *recycler, un
 			break;
 		/* The count holds only as long as the lock is held: it is made anew after this. */
 		spin_unlock_irqrestore(&magazine->lock, flags);
-		take_from_depot(recycler, magazine, *left);
+		take_from_depot(recycler, magazine, max_order, *left);
 		tried = true;
 	}
 	if (likely(nr <= max_pieces))
@@ -197,10 +213,7 @@ static bool are_all_ours(const struct bio_vec *pieces, unsigned int nr)
 static void make_room(struct mempool_bulk_recycler *recycler,
 		      struct mempool_bulk_magazine *magazine, unsigned int pages)
 {
-	unsigned int max_room = READ_ONCE(recycle_kib) >> (PAGE_SHIFT - 10);
-
-	while (magazine->full.pages + pages > magazine->room &&
-	       magazine->room + ROOM_STEP <= max_room &&
+	while (magazine->full.pages + pages > magazine->room && may_grow(magazine) &&
 	       mempool_bulk_get_share(recycler, ROOM_STEP))
 		WRITE_ONCE(magazine->room, magazine->room + ROOM_STEP);
 }
@@ -236,7 +249,7 @@ static noinline bool make_ready(struct mempool_bulk_recycler *recycler,
 	make_room(recycler, magazine, pages);
 	fits = pages <= magazine->room;
 	if (fits && magazine->full.pages + pages > magazine->room)
-		move(&magazine->full, &surplus,
+		move(&magazine->full, &surplus, MEMPOOL_BULK_ORDERS - 1,
 		     max(magazine->full.pages + pages - magazine->room, magazine->room / 2));
 	spin_unlock_irqrestore(&magazine->lock, flags);
 
@@ -310,7 +323,8 @@ static unsigned long shrink(struct mempool_bulk_recycler *recycler,
 		stack->low = stack->nr;
 	}
 	share = magazine->room;
-	magazine->room = min(magazine->room, round_up(magazine->full.pages, ROOM_STEP));
+	WRITE_ONCE(magazine->room,
+		   min(magazine->room, round_up(magazine->full.pages, ROOM_STEP)));
 	share -= magazine->room;
 	spin_unlock_irqrestore(&magazine->lock, flags);
 
