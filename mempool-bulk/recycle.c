@@ -15,11 +15,12 @@
 #include <linux/moduleparam.h>
 #include <linux/page_ref.h>
 #include <linux/percpu.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include "internal.h"
 
-/* Pages by which a magazine grows and shrinks */
-#define ROOM_STEP	256
+/* Pages by which a magazine grows and shrinks, a power of two */
+#define ROOM_STEP	(SZ_1M >> PAGE_SHIFT)
 
 static bool recycle = true;
 module_param(recycle, bool, 0644);
