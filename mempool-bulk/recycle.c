@@ -311,7 +311,11 @@ static unsigned long shrink(struct mempool_bulk_recycler *recycler,
 	unsigned int order, share;
 	unsigned long flags, pages;
 
-	if (!READ_ONCE(magazine->room) && !READ_ONCE(magazine->full.pages))
+	/*
+	 * Not without the lock for the one who ages: a put that he misses has to see, by having had
+	 * the lock after him, that nobody is going to age what it put.
+	 */
+	if (all && !READ_ONCE(magazine->room) && !READ_ONCE(magazine->full.pages))
 		return 0;
 
 	spin_lock_irqsave(&magazine->lock, flags);
