@@ -219,7 +219,8 @@ static __always_inline int convert_pages(struct cbulk_io *io, const struct engin
 		cursor_advance(&in, len);
 		if (cv->out)
 			cursor_advance(&out, len);
-		if (!(left & (RESCHED_BYTES - 1)) && may_sleep)
+		/* Past a multiple, not at it: not every bio is whole pages, or begins with one. */
+		if (((left ^ (left + len)) & -RESCHED_BYTES) && may_sleep)
 			cond_resched();
 	}
 
