@@ -170,7 +170,8 @@ static bool softirq_has_time(unsigned int ns)
 		time->tick = jiffies;
 		time->ns = 0;
 	}
-	if (ns > SOFTIRQ_NS - time->ns)
+	/* A hard interrupt that comes in between may have spent more than there was. */
+	if ((u64)time->ns + ns > SOFTIRQ_NS)
 		return false;
 	time->ns += ns;
 	return true;
