@@ -13,7 +13,16 @@
 #include <linux/err.h>
 #include <linux/kernel.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include "crypt-bulk.h"
+
+/* The same goes for the names of what they compute: nobody else's "__NAME" is taken for it. */
+static bool is_behind(const struct crypto_alg *direct, const struct crypto_alg *wrapper)
+{
+	const size_t prefix = str_has_prefix(direct->cra_name, "__");
+
+	return prefix && !strcmp(direct->cra_name + prefix, wrapper->cra_name);
+}
 
 static struct crypto_skcipher *alloc_direct(struct crypto_skcipher *wrapper)
 {
@@ -29,7 +38,8 @@ static struct crypto_skcipher *alloc_direct(struct crypto_skcipher *wrapper)
 	direct = crypto_alloc_skcipher(name, CRYPTO_ALG_INTERNAL, mask);
 	if (IS_ERR(direct))
 		return NULL;
-	if (crypto_skcipher_ivsize(direct) == crypto_skcipher_ivsize(wrapper) &&
+	if (is_behind(crypto_skcipher_tfm(direct)->__crt_alg, alg) &&
+	    crypto_skcipher_ivsize(direct) == crypto_skcipher_ivsize(wrapper) &&
 	    crypto_skcipher_blocksize(direct) == crypto_skcipher_blocksize(wrapper))
 		return direct;
 	crypto_free_skcipher(direct);
