@@ -83,9 +83,9 @@ static void encrypt_work(struct work_struct *work)
  * cbulk_write() - serve a write
  * @io: the io, with nothing done yet
  *
- * Context: map, process context; may sleep where the write is encrypted at once. A submitter holds at most one
- * buffer that was not yet handed to the device, so that waiting for memory here cannot wait for
- * itself.
+ * Context: map, process context; may sleep where the write is encrypted at once. A submitter holds
+ * at most one buffer that was not yet handed to the device, so that waiting for memory here cannot
+ * wait for itself.
  */
 void cbulk_write(struct cbulk_io *io)
 {
