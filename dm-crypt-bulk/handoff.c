@@ -190,18 +190,18 @@ static enum cbulk_place place_read(const struct cbulk_io *io)
 {
 	unsigned int bytes = io->base->bi_iter.bi_size;
 	const struct cbulk_target *ct = io->ct;
+	/* The crypto API refuses to work there. */
+	bool soon = in_hardirq() || irqs_disabled();
 
 	if (is_to_be_queued(io, CBULK_NO_READ_WORKQUEUE))
 		return CBULK_QUEUED;
 	if (!test_bit(CBULK_NO_READ_WORKQUEUE, &ct->flags)) {
 		if (bytes > COMPLETION_BYTES)
 			return CBULK_QUEUED;
-		if ((in_hardirq() || in_serving_softirq()) &&
-		    !softirq_has_time(cipher_ns(ct, bytes)))
+		if ((soon || in_serving_softirq()) && !softirq_has_time(cipher_ns(ct, bytes)))
 			return CBULK_QUEUED;
 	}
-	/* The crypto API refuses to work there. */
-	return in_hardirq() || irqs_disabled() ? CBULK_SOON : CBULK_HERE;
+	return soon ? CBULK_SOON : CBULK_HERE;
 }
 
 /**
