@@ -158,10 +158,14 @@ static bool take_singles(struct mempool_buffers_bulk *buffers, gfp_t gfp, unsign
 	unsigned int i;
 
 	memset(pages, 0, nr * sizeof(*pages));
-	for (i = 0; buffers->single && i < nr; i++)
-		if (!mempool_alloc_pages_bulk_array(pool, gfp & ~__GFP_DIRECT_RECLAIM, 1,
-						    &pages[i]))
-			break;
+	for (i = 0; buffers->single && i < nr; i++) {
+		if (mempool_alloc_pages_bulk_array(pool, gfp & ~__GFP_DIRECT_RECLAIM, 1, &pages[i]))
+			continue;
+		/* Some may be the reserve's: nobody waits for more of it with these in hand. */
+		mempool_free_pages_bulk_array(pool, i, pages);
+		memset(pages, 0, i * sizeof(*pages));
+		break;
+	}
 	if (!mempool_alloc_pages_bulk_array(pool, gfp & ~__GFP_DIRECT_RECLAIM, nr, pages)) {
 		/* What is kept may be what is missing, or what the limit has no room for. */
 		if (buffers->recycler.magazines)
