@@ -323,7 +323,7 @@ struct cbulk_io {
 
 /**
  * struct cbulk_buffers - where the memory of a mapping's writes comes from
- * @memory: the pages of writes, and of second tries of reads; its reserve is one of the largest size
+ * @memory: the pages of writes, and of second tries of reads; its reserve is one of the largest
  * @arrays: arrays for the pieces of a buffer in fragmented memory
  * @client: this mapping counts as one of those who share the memory bound
  */

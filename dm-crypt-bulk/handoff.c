@@ -165,9 +165,10 @@ static bool is_worth_sharing(const struct cbulk_target *ct, unsigned int bytes)
 static bool softirq_has_time(unsigned int ns)
 {
 	struct softirq_time *time = this_cpu_ptr(&softirq_time);
+	unsigned long tick = jiffies;
 
-	if (time->tick != jiffies) {
-		time->tick = jiffies;
+	if (time->tick != tick) {
+		time->tick = tick;
 		time->ns = 0;
 	}
 	/* A hard interrupt that comes in between may have spent more than there was. */

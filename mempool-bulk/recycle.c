@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Pieces of freed buffers, kept for the next ones: a magazine for each CPU, and behind them a depot.
+ * Pieces of freed buffers, kept for the next ones: a magazine for each CPU, and behind all of them
+ * a depot.
  *
  * After the magazines and the depot of J. Bonwick and J. Adams, "Magazines and Vmem" (USENIX 2001):
  * a CPU works with its own magazine; one that frees more than it allocates hands half a magazine
@@ -293,7 +294,7 @@ bool mempool_bulk_recycle_put(struct mempool_bulk_recycler *recycler, const stru
 	if (unlikely(READ_ONCE(magazine->full.pages) + pages > READ_ONCE(magazine->room)) &&
 	    !make_ready(recycler, magazine, pages))
 		return false;
-	/* A put that came between may make it too full by a buffer; the next one moves that away. */
+	/* A put that came between may make it too full by a buffer: the next moves that away. */
 	spin_lock_irqsave(&magazine->lock, flags);
 	push_pieces(&magazine->full, pieces, nr);
 	spin_unlock_irqrestore(&magazine->lock, flags);
