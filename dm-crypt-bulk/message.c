@@ -103,8 +103,8 @@ static int dispatch(struct cbulk_target *ct, unsigned int argc, char **argv, cha
  * cbulk_message() - act on a message
  * @ct: the mapping
  * @argc: number of words
- * @argv: the words; wiped, as any of them may be a key
- * @result: room for an answer
+ * @argv: the words; wiped, as any of them may be a key, unless there is an answer
+ * @result: room for an answer; may overlap with @argv's words
  * @maxlen: bytes of @result
  *
  * Context: process context, may sleep. The table is live, and may be resumed at any time.
@@ -119,7 +119,8 @@ int cbulk_message(struct cbulk_target *ct, unsigned int argc, char **argv, char 
 	unsigned int i;
 
 	memalloc_noio_restore(noio);
-	for (i = 0; i < argc; i++)
+	/* Device-mapper lets the answer lie where the words were: they are overwritten then. */
+	for (i = 0; ret != 1 && i < argc; i++)
 		memzero_explicit(argv[i], strlen(argv[i]));
 	return ret;
 }
