@@ -157,27 +157,28 @@ static unsigned int take_pieces(struct mempool_bulk_stacks *stacks, unsigned int
 	return nr;
 }
 
-/**
- * mempool_bulk_recycle_get() - take pieces that were kept
- * @recycler: where they are
- * @left: pages wanted; the pages got are subtracted
- * @max_order: of a piece
- * @pieces: gets the pieces
- * @max_pieces: how many there is room for, those included which @left will then still take
- *
- * Context: any; hard interrupts too, but on PREEMPT_RT.
- * Return: how many pieces; 0 when they would be too many.
- */
-unsigned int mempool_bulk_recycle_get(struct mempool_bulk_recycler *recycler, unsigned int *left,
-				      unsigned int max_order, struct bio_vec *pieces,
-				      unsigned int max_pieces)
+/* Take one piece, as large as one that was freed before: what most buffers are. */
+static struct page *take_one(struct mempool_bulk_magazine *magazine, unsigned int order)
+{
+	struct page *page = NULL;
+	unsigned long flags;
+
+	spin_lock_irqsave(&magazine->lock, flags);
+	if (likely(magazine->full.order[order].nr))
+		page = pop(&magazine->full, order);
+	spin_unlock_irqrestore(&magazine->lock, flags);
+	return page;
+}
+
+static noinline unsigned int take_several(struct mempool_bulk_recycler *recycler,
+					  unsigned int *left, unsigned int max_order,
+					  struct bio_vec *pieces, unsigned int max_pieces)
 {
 	struct mempool_bulk_magazine *magazine = raw_cpu_ptr(recycler->magazines);
 	unsigned int nr, lacking;
 	unsigned long flags;
 	bool tried = false;
 
-	max_order = min_t(unsigned int, max_order, ilog2(*left));
 	for (;;) {
 		spin_lock_irqsave(&magazine->lock, flags);
 		lacking = *left;
@@ -195,6 +196,35 @@ unsigned int mempool_bulk_recycle_get(struct mempool_bulk_recycler *recycler, un
 		nr = 0;
 	spin_unlock_irqrestore(&magazine->lock, flags);
 	return nr;
+}
+
+/**
+ * mempool_bulk_recycle_get() - take pieces that were kept
+ * @recycler: where they are
+ * @left: pages wanted; the pages got are subtracted
+ * @max_order: of a piece
+ * @pieces: gets the pieces
+ * @max_pieces: how many there is room for, those included which @left will then still take
+ *
+ * Context: any; hard interrupts too, but on PREEMPT_RT.
+ * Return: how many pieces; 0 when they would be too many.
+ */
+unsigned int mempool_bulk_recycle_get(struct mempool_bulk_recycler *recycler, unsigned int *left,
+				      unsigned int max_order, struct bio_vec *pieces,
+				      unsigned int max_pieces)
+{
+	unsigned int order = min_t(unsigned int, max_order, ilog2(*left));
+
+	if (likely(*left == 1U << order)) {
+		struct page *page = take_one(raw_cpu_ptr(recycler->magazines), order);
+
+		if (likely(page)) {
+			bvec_set_page(pieces, page, PAGE_SIZE << order, 0);
+			*left = 0;
+			return 1;
+		}
+	}
+	return take_several(recycler, left, order, pieces, max_pieces);
 }
 
 /* A page to which somebody still holds a reference is not ours to overwrite. */
