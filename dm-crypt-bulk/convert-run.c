@@ -36,15 +36,20 @@ static void run_layout(struct cbulk_target *ct)
 	cbulk_convert_layout(ct, sizeof(struct run_request), 1, __alignof__(u64));
 }
 
+/* A table of one entry, without the cost of sg_init_table() for each bio. */
+static void init_single(struct scatterlist *sg, unsigned int length)
+{
+	*sg = (struct scatterlist){ .length = length };
+	sg_mark_end(sg);
+}
+
 static void run_prepare(struct cbulk_io *io, struct cbulk_request *base)
 {
 	struct run_request *rq = container_of(base, struct run_request, base);
 	const struct cbulk_target *ct = io->ct;
 
-	sg_init_table(rq->src, 1);
-	sg_init_table(rq->dst, 1);
-	rq->src->length = ct->cipher.unit_size;
-	rq->dst->length = ct->cipher.unit_size;
+	init_single(rq->src, ct->cipher.unit_size);
+	init_single(rq->dst, ct->cipher.unit_size);
 	skcipher_request_set_callback(&rq->req, CRYPTO_TFM_REQ_MAY_BACKLOG, cbulk_convert_done,
 				      base);
 	skcipher_request_set_crypt(&rq->req, rq->src, io->cv.out ? rq->dst : rq->src,
@@ -261,10 +266,8 @@ static int convert_scattered(struct cbulk_io *io, const struct engine *engine)
 	if (cv->out)
 		bio_advance_iter(cv->out, &cv->out_iter, unit_size);
 	ret = cbulk_convert_submitted(cv, ret);
-	if (cv->rq) {
-		sg_init_table(rq->src, 1);
-		rq->src->length = unit_size;
-	}
+	if (cv->rq)
+		init_single(rq->src, unit_size);
 	return ret;
 }
 

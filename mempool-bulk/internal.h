@@ -30,8 +30,22 @@ bool mempool_bulk_grant(struct mempool_pages_bulk *pool);
 void mempool_bulk_account(struct mempool_pages_bulk *pool, long nr_pages);
 bool mempool_bulk_claim(struct mempool_pages_bulk *pool, unsigned int nr_pages);
 
-/* pool.c: the testing knob */
-bool mempool_bulk_must_fail(struct mempool_pages_bulk *pool, enum mempool_bulk_step step);
+/* pool.c: the testing knob, the module's parameter pool_fail */
+extern unsigned long mempool_bulk_pool_fail;
+
+/**
+ * mempool_bulk_must_fail() - is a step of the allocation switched off for testing?
+ * @pool: the pool
+ * @step: the step about to be tried; step 4 never fails, it is what the promise rests on
+ *
+ * Context: any.
+ * Return: true when the caller has to act as if @step had delivered nothing.
+ */
+static inline bool mempool_bulk_must_fail(const struct mempool_pages_bulk *pool,
+					  enum mempool_bulk_step step)
+{
+	return unlikely((READ_ONCE(mempool_bulk_pool_fail) | READ_ONCE(pool->fail)) & BIT(step));
+}
 
 /* free.c */
 void mempool_bulk_release_list(struct mempool_pages_bulk *pool, struct list_head *page_list);

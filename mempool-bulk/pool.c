@@ -10,7 +10,7 @@
 /* The steps that can be made to fail: all but the last, which the promise rests on. */
 #define FAILABLE_STEPS	(BIT(MEMPOOL_BULK_WAIT) - 1)
 
-static unsigned long pool_fail;
+unsigned long mempool_bulk_pool_fail;
 
 static int set_pool_fail(const char *text, const struct kernel_param *param)
 {
@@ -21,7 +21,7 @@ static int set_pool_fail(const char *text, const struct kernel_param *param)
 		return ret;
 	if (steps & ~FAILABLE_STEPS)
 		return -EINVAL;
-	WRITE_ONCE(pool_fail, steps);
+	WRITE_ONCE(mempool_bulk_pool_fail, steps);
 	return 0;
 }
 
@@ -30,22 +30,9 @@ static const struct kernel_param_ops pool_fail_ops = {
 	.get = param_get_ulong,
 };
 
-module_param_cb(pool_fail, &pool_fail_ops, &pool_fail, 0600);
+module_param_cb(pool_fail, &pool_fail_ops, &mempool_bulk_pool_fail, 0600);
 MODULE_PARM_DESC(pool_fail,
 		 "Testing: steps of every page allocation that fail, a mask (1: bulk allocator, 2: reserve without waiting, 4: bulk allocator with sleeping; default 0)");
-
-/**
- * mempool_bulk_must_fail() - is a step of the allocation switched off for testing?
- * @pool: the pool
- * @step: the step about to be tried; step 4 never fails, it is what the promise rests on
- *
- * Context: any.
- * Return: true when the caller has to act as if @step had delivered nothing.
- */
-bool mempool_bulk_must_fail(struct mempool_pages_bulk *pool, enum mempool_bulk_step step)
-{
-	return unlikely((READ_ONCE(pool_fail) | READ_ONCE(pool->fail)) & BIT(step));
-}
 
 /**
  * mempool_fail_pages_bulk() - make steps of the allocation fail, for testing
