@@ -15,8 +15,12 @@ fragment   memory without free blocks above one page
 report     the table and the JSON
 chart      pictures, drawn by gnuplot
 pictures   which pictures of which results
+rows       tables of rows, and which rows belong together
+targets    what is to be reached, and whether it is
+costs      the sections of docs/benchmarks.md about parts of the work
 page       docs/benchmarks.md
 pages      the trace of getting and giving back the pages of a write
+pool       ways to get pages and what they cost
 benchmark  all of the above in its order
 cli        the command line
 """

@@ -88,6 +88,7 @@ class Benchmark:
             "fio": run(["fio", "--version"]).out.strip(),
             "clock": self.options.clock,
             "command": self.options.command,
+            "source": os.environ.get("DCB_SOURCE") or None,
         }
 
     def _device(self):

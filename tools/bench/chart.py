@@ -60,7 +60,7 @@ def bars(path, title, ylabel, labels, series, logarithmic=False):
         "set style data histogram\nset style histogram clustered gap 1\n"
         "set style fill solid 0.9 noborder\nset xtics rotate by -25\n"
     )
-    settings += "set logscale y\n" if logarithmic else "set yrange [0:*]\n"
+    settings += "set logscale y\nset yrange [100:*]\n" if logarithmic else "set yrange [0:*]\n"
     _draw(path, title, ylabel, settings, [_block(0, rows)], plots)
 
 

@@ -10,7 +10,15 @@ import json
 import os
 import sys
 
-from . import pictures, report
+from . import pictures, report, targets
+from .costs import (
+    floor_section,
+    pages_section,
+    pool_ratios,
+    pool_section,
+    profile_sections,
+)
+from .rows import common, dimensions, instructions, layer, plain, table
 from .system import BenchError
 
 INTRODUCTION = """\
@@ -18,8 +26,8 @@ INTRODUCTION = """\
 
 What `crypt-bulk` costs beside the kernel's own `crypt`, on one machine, with the same table line,
 in turns. **Ratio** is IOPS of crypt-bulk divided by IOPS of stock: above 1, crypt-bulk is faster.
-This page is written by `make bench-report` from the results of `make bench` and `make bench-all`;
-no figure is typed by hand.
+This page is written by `make bench-report` from the results of `make bench` and `make bench-all`,
+in `bench-results/`; no figure is typed by hand.
 
 The instruction clock counts instructions of one emulated CPU, where a second is 10<sup>9</sup> of
 them. The same comparison gives the same figures on any machine, to within 0.5 %; it sees neither
@@ -29,11 +37,20 @@ of an emulated machine only their ratios mean something. **Bypass** options are
 the number of I/Os in flight; at QD 64 they are submitted in batches of 4.
 """
 
+TARGET_TABLE = """\
+## What is to be reached
+
+Ratios by the instruction clock on null_blk unless the line says otherwise: what is wanted, and the
+worst that was measured of all that the line names. How much there is to gain at most is in
+[Overhead above the floor](#overhead-above-the-floor), and what is left in
+[Where the instructions go](#where-the-instructions-go).
+"""
+
 RATIOS = """\
 ## Ratio by block size
 
 {pictures}
-Each point is the median over the rounds, the bar its extremes; QD 1, device {device}.
+Each point is the median over the rounds, the bar its extremes; QD 1, device null_blk.
 """
 
 MATRIX = """\
@@ -42,61 +59,13 @@ MATRIX = """\
 {text}
 """
 
-FLOOR = """\
-## Overhead above the floor
-
-![Overhead above the floor](benchmarks/overhead.svg)
-
-The floor of a MiB is dm-linear on the same device plus the cipher alone: 1 MiB encrypted through
-the crypto API in requests of 128 KiB that each lie in one piece of memory, with no device-mapper,
-no encryption sectors and no pages taken (test module `cipher-cost`). What a target costs beyond it
-is its own doing, and what the crypto API asks for each encryption sector. Figures are thousands of
-instructions a MiB. *By sector* is the cipher alone again, in one request for each encryption
-sector: as long as it is used in that way, no target can be below it.
-"""
-
-PAGES = """\
-## Getting and giving back the pages of a 1 MiB write
-
-![Getting and giving back pages](benchmarks/pages.svg)
-
-Instructions from entry to return of the functions that make the bio for the ciphertext of one 1 MiB
-write and fill it with pages, and that free it: `crypt_alloc_buffer()` and
-`crypt_free_buffer_pages()` of stock, `cbulk_buffer_alloc()` and `cbulk_buffer_free()` of
-crypt-bulk, as the kernel's function_graph tracer measures them (a part of its own cost of a call is
-in each figure). Where a target splits the write it is the sum over all its bios. Ours also frees
-the bio itself. *Cold* is the first write of a fresh mapping, *warm* one after many.
-"""
-
 COMMANDS = """\
 ## Where the figures come from
+
+*Sources* are git's trees of the module, `git rev-parse --short HEAD:dm-crypt-bulk` and the same of
+`mempool-bulk`.
 """
 
-
-def table(headings, rows):
-    """A Markdown table; the cells are text."""
-    if not rows:
-        return ""
-    lines = [headings, ["---" if h in TEXT_COLUMNS else "---:" for h in headings], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
-TEXT_COLUMNS = {"kernel", "cipher", "I/O", "options", "device", "state"}
-
-# The columns that identify a row: heading, function; left out of a table where all rows agree.
-DIMENSIONS = (
-    ("kernel", lambda row: row["kernel"]),
-    ("cipher", lambda row: row["cipher"]),
-    ("sector", lambda row: str(row["sector_size"])),
-    ("I/O", lambda row: row["rw"]),
-    ("size", lambda row: row["bs"]),
-    ("QD", lambda row: str(row["iodepth"])),
-    ("options", lambda row: row["flags"]),
-    ("device", lambda row: row["device_name"]),
-    ("largest write", lambda row: report.size(row.get("max_write_size"))),
-    ("mappings", lambda row: str(row["mappings"])),
-    ("init_on_alloc", lambda row: {True: "1", False: "0"}.get(row["init_on_alloc"], "?")),
-)
 
 FIGURES = (
     ("stock IOPS", lambda row: report.figure(row["stock_iops"]), ""),
@@ -114,35 +83,6 @@ def fragment(row):
     return row.get("fragment") or {"free_blocks": ["-"], "most_found_pages": "-"}
 
 
-OVERHEADS = (
-    ("stock", "stock_overhead_ns_mib"),
-    ("crypt-bulk", "bulk_overhead_ns_mib"),
-    ("dm-linear", "linear_ns_mib"),
-    ("cipher alone", "cipher_ns_mib"),
-    ("cipher by sector", "cipher_by_sector_ns_mib"),
-)
-
-
-def thousands(value):
-    return f"{value / 1000:.0f}"
-
-
-def dimensions(rows):
-    return [
-        (heading, function) for heading, function in DIMENSIONS
-        if heading == "kernel" or len({function(row) for row in rows}) > 1
-    ]
-
-
-def common(rows):
-    """What all rows agree in, as text."""
-    return ", ".join(
-        f"{heading} {function(rows[0])}" for heading, function in DIMENSIONS
-        if heading not in ("kernel", "largest write", "mappings")
-        and len({function(row) for row in rows}) == 1
-    )
-
-
 def figures_table(rows):
     columns = dimensions(rows)
     columns += [
@@ -155,22 +95,13 @@ def figures_table(rows):
     )
 
 
-def plain(row):
-    """Nothing but the matrix: no scenario. init_on_alloc=1 is what Debian's kernels boot with."""
-    return (
-        row["mappings"] == 1 and row["memory"] != "fragmented"
-        and row["init_on_alloc"] is not False and row.get("max_write_size") is None
-    )
-
-
-def instructions(row):
-    return row["clock"] == "instructions"
-
-
 # Title, what is said about it, which rows.
 SECTIONS = (
-    ("Writes and reads, instruction clock", "",
-     lambda row: plain(row) and instructions(row)),
+    ("Writes and reads, instruction clock",
+     "null_blk discards what is written, so that the layer shows without a disk's work.",
+     layer),
+    ("Writes and reads on a RAM disk, instruction clock", "What `make bench` measures.",
+     lambda row: plain(row) and instructions(row) and row["device"] != "null"),
     ("Fragmented memory",
      "Free memory was in single pages while these ran: the test module `fragment` breaks up all "
      "larger blocks, 50 times a second. *Above one* is the most pages that it found in such "
@@ -204,20 +135,6 @@ def sections(rows):
     return text
 
 
-def floor_section(rows):
-    found = [row for row in rows if row.get("ratio_overhead") is not None and instructions(row)]
-    if not found:
-        return []
-    columns = dimensions(found)
-    headings = [heading for heading, _ in columns] + [heading for heading, _ in OVERHEADS]
-    body = [
-        [function(row) for _, function in columns]
-        + [thousands(row[field]) for _, field in OVERHEADS] + [f"**{row['ratio_overhead']:.3f}**"]
-        for row in found
-    ]
-    return [FLOOR, table([*headings, "**crypt-bulk / stock**"], body)]
-
-
 def memory_section(rows):
     found = [row for row in rows if row.get("bulk_memory")]
     if not found:
@@ -238,57 +155,55 @@ def memory_section(rows):
             table(headings, body)]
 
 
-def pages_section(traces):
-    if not traces:
-        return []
-    body = [
-        [row["kernel"], row["state"]]
-        + [f"{row[field]:.0f}" for field in
-           ("stock_alloc_ns", "stock_free_ns", "bulk_alloc_ns", "bulk_free_ns")]
-        + [f"{row['stock_bios']:.0f} / {row['bulk_bios']:.0f}", f"**{row['ratio']:.1f}**"]
-        for row in traces
-    ]
-    headings = ["kernel", "state", "stock get", "stock give back", "crypt-bulk get",
-                "crypt-bulk give back", "bios", "**stock / crypt-bulk**"]
-    return [PAGES, table(headings, body)]
+def targets_section(rows, traces, pools):
+    sources = {
+        "matrix": [row for row in rows if layer(row)],
+        "fragmented": [row for row in rows if row["memory"] == "fragmented"],
+        "wall": [row for row in rows if plain(row) and not instructions(row)],
+        "memory": rows,
+        "pages": traces,
+        "pool": pool_ratios(pools),
+    }
+    headings = ["target", *targets.KERNELS]
+    return [TARGET_TABLE, table(headings, targets.lines(sources))]
 
 
 def sources_section(rows):
     seen = {}
     for row in rows:
         key = tuple(str(row.get(field, "-")) for field in (
-            "release", "machine", "command", "clock", "targets", "fio"))
+            "release", "machine", "command", "clock", "targets", "fio", "source"))
         seen[key] = seen.get(key, 0) + 1
     lines = [COMMANDS]
-    for (release, machine, command, clock, targets, fio), count in seen.items():
+    for (release, machine, command, clock, versions, fio, source), count in seen.items():
         lines.append(
             f"- `{command}`: {count} row(s); kernel {release}; {machine}; {clock} clock; "
-            f"{targets}; {fio}"
+            f"{versions}; {fio}; sources {source}"
         )
     return ["\n".join(lines) + "\n"]
 
 
 def ratio_pictures(rows, directory):
     drawn = pictures.ratios(
-        [row for row in rows if plain(row) and instructions(row) and row["cipher"] == "aes-xts"],
-        directory,
-    )
+        [row for row in rows if layer(row) and row["cipher"] == "aes-xts"], directory)
     if not drawn:
         return []
     images = "\n".join(f"![{title}](benchmarks/{name})\n" for name, title in drawn)
-    device = ", ".join(sorted({row["device_name"] for row in rows if plain(row)}))
-    return [RATIOS.format(pictures=images, device=device)]
+    return [RATIOS.format(pictures=images)]
 
 
-def render(rows, traces, directory):
+def render(results, directory):
     """The page; draws its pictures into directory."""
     os.makedirs(directory, exist_ok=True)
-    pictures.overheads([row for row in rows if instructions(row)], directory)
+    rows, traces, pools = results["rows"], results["pages"], results["pool"]
+    pictures.overheads([row for row in rows if layer(row)], directory)
     pictures.pages(traces, directory)
+    pictures.pool(pools, directory)
     parts = [
-        INTRODUCTION, *ratio_pictures(rows, directory), *floor_section(rows),
-        *pages_section(traces), *memory_section(rows), *sections(rows),
-        *sources_section([*rows, *traces]),
+        INTRODUCTION, *targets_section(rows, traces, pools), *ratio_pictures(rows, directory),
+        *floor_section(rows), *profile_sections(results["profile"]), *pages_section(traces),
+        *pool_section(pools), *memory_section(rows), *sections(rows),
+        *sources_section([*rows, *traces, *pools]),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -297,23 +212,43 @@ def kernel_order(row):
     return [int(part) for part in row["kernel"].split(".")]
 
 
+ORDERS = (
+    ("cipher", ("aes-xts", "cipher_null")), ("sector_size", (4096, 512)),
+    ("flags", ("bypass", "default")), ("rw", ("write", "read", "randwrite", "randread")),
+    ("iodepth", (1, 64)), ("bs", ("1M", "128K", "16K", "4K")),
+)
+
+
+def row_order(row):
+    """By kernel, then in the order of a reader's interest; what is in no list comes last."""
+    places = [
+        values.index(row[name]) if row.get(name) in values else len(values)
+        for name, values in ORDERS
+    ]
+    return kernel_order(row), places
+
+
 def read_all(results):
-    rows, traces = [], []
+    """The rows of each kind of results, by its name."""
+    found = {"rows": [], "pages": [], "pool": [], "profile": []}
     for path in sorted(glob.glob(os.path.join(results, "*.json"))):
-        rows += report.read_json(path)
-    for path in sorted(glob.glob(os.path.join(results, "pages", "*.json"))):
-        with open(path, encoding="utf-8") as file:
-            traces += json.load(file)
-    return sorted(rows, key=kernel_order), sorted(traces, key=kernel_order)
+        found["rows"] += report.read_json(path)
+    for kind in ("pages", "pool", "profile"):
+        for path in sorted(glob.glob(os.path.join(results, kind, "*.json"))):
+            with open(path, encoding="utf-8") as file:
+                found[kind] += json.load(file)
+    return {
+        kind: sorted(rows, key=row_order if kind == "rows" else kernel_order)
+        for kind, rows in found.items()
+    }
 
 
 def main():
     tree = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
     parser = argparse.ArgumentParser(
         prog="bench-report",
-        description="Turns bench-results/*.json (see tools/bench-vm) and "
-        "bench-results/pages/*.json (see tools/pages-trace) into docs/benchmarks.md and pictures "
-        "in docs/benchmarks/.",
+        description="Turns bench-results/*.json (see tools/bench-vm), and what pages-trace and "
+        "pool-bench wrote below it, into docs/benchmarks.md and pictures in docs/benchmarks/.",
     )
     parser.add_argument("--results", default=os.path.join(tree, "bench-results"),
                         help="directory of the results (default %(default)s)")
@@ -321,10 +256,11 @@ def main():
                         help="directory of the page (default %(default)s)")
     options = parser.parse_args()
     try:
-        rows, traces = read_all(options.results)
+        results = read_all(options.results)
+        rows = results["rows"]
         if not rows:
             raise BenchError(f"no results in {options.results}; make bench writes some")
-        page = render(rows, traces, os.path.join(options.output, "benchmarks"))
+        page = render(results, os.path.join(options.output, "benchmarks"))
         path = os.path.join(options.output, "benchmarks.md")
         with open(path, "w", encoding="utf-8") as file:
             file.write(page)

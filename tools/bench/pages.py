@@ -12,14 +12,18 @@ from statistics import median
 
 from . import arms, cases, devices, report
 from .benchmark import machine
+from .devices import write_text
 from .mapping import Mapping, Table, target_version
 from .system import (
     BenchError,
     Interrupted,
     Resources,
+    load_module,
+    module_loaded,
     require_commands,
     require_root,
     stop_on_signals,
+    unload_module,
 )
 
 DESCRIPTION = """\
@@ -27,8 +31,9 @@ Measures what it costs stock dm-crypt and crypt-bulk to get the pages for the ci
 1 MiB write, and to give them back: makes a mapping of each over a null_blk device, writes 1 MiB at
 a time, and takes the times that the kernel's function_graph tracer gives for the functions that do
 that. Where a target splits such a write (stock does since Linux 6.11, at 128 KiB) it is the sum of
-all its parts. The tracer's settings are changed, so this is meant for a virtual machine; with the
-instruction clock (tests/vm/run --icount) a nanosecond is an instruction.
+all its parts. What the tracer itself adds to each call is measured with a function that does
+nothing, and subtracted. The tracer's settings are changed, so this is meant for a virtual machine;
+with the instruction clock (tests/vm/run --icount) a nanosecond is an instruction.
 
   cold   the first write of a fresh mapping, after the kernel has dropped its caches
   warm   writes after many others
@@ -45,6 +50,11 @@ FUNCTIONS = {
     "stock": ("crypt_alloc_buffer", "crypt_free_buffer_pages"),
     "bulk": ("cbulk_buffer_alloc", "cbulk_buffer_free"),
 }
+
+# The function of the test module empty-call, which does nothing.
+EMPTY_MODULE = "empty-call"
+EMPTY_FUNCTION = "empty_call"
+EMPTY_CALLS = 64
 
 # A graph's line of a function without traced ones in it; marks stand before long times.
 LEAF = re.compile(r"([\d.]+) us\s*\|\s*(\w+)(?:\s*\[\w+\])?\(")
@@ -127,6 +137,32 @@ def one_write(tracer, writer, functions):
     return sum(get), sum(give_back), len(get)
 
 
+class EmptyCall:
+    """The test module with a function that does nothing; a resource."""
+
+    def open(self):
+        if not load_module(EMPTY_MODULE):
+            raise BenchError(
+                f"the test module {EMPTY_MODULE} does not load; it is built from tests/modules"
+            )
+
+    def call(self):
+        write_text(arms.parameter_path(EMPTY_FUNCTION, "call"), "1")
+
+    def close(self):
+        reason = unload_module(EMPTY_MODULE) if module_loaded(EMPTY_FUNCTION) else ""
+        return [f"module {EMPTY_MODULE} stays: {reason}"] if reason else []
+
+
+def tracer_cost(tracer, empty):
+    """What the tracer says of a function that returns at once, in ns: its own part of a time."""
+    empty.call()
+    times = [time for _ in range(EMPTY_CALLS) for _, time in tracer.record(empty.call)]
+    if len(times) != EMPTY_CALLS:
+        raise BenchError(f"{EMPTY_FUNCTION} was traced {len(times)} times, not {EMPTY_CALLS}")
+    return median(times)
+
+
 def drop_caches():
     os.sync()
     with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
@@ -163,14 +199,21 @@ def measure(resources):
     cipher = cases.parse_cipher("cipher_null")
     options = (*cases.FLAGS["bypass"], "sector_size:4096")
     table = Table(cipher.spec, cipher.new_key(), device.path, 0, device.size // 512, options)
-    tracer = resources.open(Tracer([name for arm in chosen for name in FUNCTIONS[arm.name]]))
+    functions = [name for arm in chosen for name in FUNCTIONS[arm.name]]
+    empty = resources.open(EmptyCall())
+    tracer = resources.open(Tracer([EMPTY_FUNCTION, *functions]))
+    own = tracer_cost(tracer, empty)
     times = {arm.name: measure_arm(resources, tracer, arm, table) for arm in chosen}
-    return [row(state, times, targets) for state in ("cold", "warm")]
+    return [row(state, times, own, targets) for state in ("cold", "warm")]
 
 
-def row(state, times, targets):
+def without_tracer(own, get, give_back, bios):
+    return get - own * bios, give_back - own * bios, bios
+
+
+def row(state, times, own, targets):
     (stock_alloc, stock_free, stock_bios), (bulk_alloc, bulk_free, bulk_bios) = (
-        times[name][state] for name in arms.NEEDED)
+        without_tracer(own, *times[name][state]) for name in arms.NEEDED)
     return {
         "kernel": report.kernel_version(),
         "state": state,
@@ -180,12 +223,14 @@ def row(state, times, targets):
         "stock_free_ns": stock_free,
         "bulk_alloc_ns": bulk_alloc,
         "bulk_free_ns": bulk_free,
+        "tracer_ns": own,
         "stock_bios": stock_bios,
         "bulk_bios": bulk_bios,
         "ratio": round((stock_alloc + stock_free) / (bulk_alloc + bulk_free), 3),
         "release": os.uname().release,
         "machine": machine(),
         "targets": ", ".join(f"{name} {version}" for name, version in targets.items()),
+        "source": os.environ.get("DCB_SOURCE") or None,
         "command": os.environ.get("DCB_COMMAND") or shlex.join(["pages-trace", *sys.argv[1:]]),
     }
 

@@ -80,6 +80,24 @@ def pages(traces, directory):
                "instructions", labels, series, logarithmic=True)
 
 
+def pool(rows, directory):
+    """The largest number of pages only."""
+    most = max((row["pages"] for row in rows), default=0)
+    costs = {}
+    for row in rows:
+        if row["pages"] == most:
+            group = costs.setdefault(row["way"], {})
+            state = "fragmented" if row["memory"] == "fragmented" else "unfragmented"
+            group[f"{row['kernel']}, {state}"] = row["get_ns"] + row["give_back_ns"]
+    if not costs:
+        return
+    labels = list(next(iter(costs.values())))
+    series = [(way, [group[label] for label in labels]) for way, group in costs.items()]
+    chart.bars(os.path.join(directory, "pool.svg"),
+               f"Getting and giving back {most} pages", "instructions", labels, series,
+               logarithmic=True)
+
+
 def _full_name(row):
     parts = [f"{row['rw']} QD {row['iodepth']}", row["cipher"], f"{row['sector_size']} B",
              row["flags"]]
