@@ -178,12 +178,12 @@ static __always_inline int convert_pages(struct cbulk_io *io, const struct engin
 					 bool may_sleep, const bool le64)
 {
 	const unsigned int unit_size = engine->cipher->unit_size;
-	const unsigned int step = unit_size >> SECTOR_SHIFT >> engine->cipher->iv_shift;
+	const unsigned int iv_shift = engine->cipher->iv_shift;
 	struct run_request *rq = current_request(io);
 	__le64 *iv = (__le64 *)rq->req.iv;
 	struct cbulk_convert *cv = &io->cv;
 	unsigned int total = cv->in_iter.bi_size, left = total;
-	u64 iv_sector = cv->sector >> engine->cipher->iv_shift;
+	u64 sector = cv->sector;
 	struct cursor in, out;
 	int ret = 0;
 
@@ -204,9 +204,10 @@ static __always_inline int convert_pages(struct cbulk_io *io, const struct engin
 
 		for (;;) {
 			if (le64) {
-				iv[0] = cpu_to_le64(iv_sector);
+				/* Sectors wrap at 2^64, and what the IV counts wraps with them. */
+				iv[0] = cpu_to_le64(sector >> iv_shift);
 				iv[1] = 0;
-				iv_sector += step;
+				sector += unit_size >> SECTOR_SHIFT;
 				ret = engine->driver(&rq->req);
 			} else {
 				ret = submit_unit(engine, &rq->req,
