@@ -19,6 +19,7 @@ int fixture_init(struct kunit *test)
 		return -ENOMEM;
 	threads = clamp(threads, 2U, (unsigned int)MAX_WORKERS);
 	surroundings_reset();
+	knobs_reset();
 	f->test = test;
 	INIT_LIST_HEAD(&f->list);
 
@@ -133,6 +134,7 @@ void fixture_exit(struct kunit *test)
 		return;
 	}
 
+	fixture_drop_buffers(f);
 	fixture_check_idle(f);
 	mempool_exit_pages_bulk(&f->pool);
 	KUNIT_EXPECT_EQ(test, allocator_pages_out(), 0L);

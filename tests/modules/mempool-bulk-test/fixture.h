@@ -8,6 +8,7 @@
 #include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/sched.h>
+#include "buffer.h"
 #include "ktap.h"
 #include "mempool-bulk.h"
 #include "pool-under-test.h"
@@ -20,6 +21,20 @@
 
 #define MAX_WORKERS 16
 
+/* The largest buffer, and how many a case has at a time. */
+#define FULL_BYTES (FULL * (unsigned int)PAGE_SIZE)
+#define MAX_HELD 64
+
+/**
+ * struct held_buffer - a buffer in use
+ * @nr: pieces
+ * @pieces: the pieces
+ */
+struct held_buffer {
+	unsigned int nr;
+	struct bio_vec pieces[FULL];
+};
+
 struct fixture;
 
 /**
@@ -30,6 +45,7 @@ struct fixture;
  * @nr: pages a request
  * @gfp: flags of its requests
  * @pages: room for @nr pages
+ * @pieces: room for a buffer
  * @rounds: requests that were served, or place in the order in which they were, as @run defines it
  * @error: what went wrong, or NULL
  * @done: completed as the last thing that the thread does
@@ -41,6 +57,7 @@ struct worker {
 	unsigned int nr;
 	gfp_t gfp;
 	struct page *pages[FULL];
+	struct bio_vec pieces[FULL];
 	unsigned long rounds;
 	const char *error;
 	struct completion done;
@@ -50,6 +67,11 @@ struct worker {
  * struct fixture - set up before each case, checked and undone after it
  * @test: the case
  * @pool: a pool with a reserve of FULL pages
+ * @buffers: the same for buffers, after fixture_with_buffers()
+ * @has_buffers: that was called
+ * @held: buffers that the case's own thread has
+ * @nr_held: how many
+ * @held_elsewhere: one of these, put aside
  * @pages: room for pages that the case's own thread takes
  * @list: the same
  * @grants: for the workers to count requests that were served
@@ -61,6 +83,11 @@ struct worker {
 struct fixture {
 	struct kunit *test;
 	struct mempool_pages_bulk pool;
+	struct mempool_buffers_bulk buffers;
+	bool has_buffers;
+	struct held_buffer *held[MAX_HELD];
+	unsigned int nr_held;
+	struct held_buffer *held_elsewhere;
 	struct page *pages[2 * FULL];
 	struct list_head list;
 	atomic_long_t grants;
@@ -93,6 +120,22 @@ void give_array(struct mempool_pages_bulk *pool, struct page **pages, unsigned i
 void give_list(struct mempool_pages_bulk *pool, struct list_head *list);
 void give_one(struct mempool_pages_bulk *pool, struct page *page);
 void unclaim_array(struct page **pages, unsigned int nr);
+
+/* buffer-fixture.c: a source of buffers, and buffers with every piece checked and claimed */
+void fixture_with_buffers(struct fixture *f);
+void fixture_with_knobs(struct fixture *f, const struct pool_knobs *knobs);
+void fixture_check_buffers(struct fixture *f);
+void fixture_drop_buffers(struct fixture *f);
+struct mempool_bulk_stats buffer_stats(struct fixture *f);
+s64 idle_pages(struct fixture *f);
+const char *take_buffer(struct fixture *f, gfp_t gfp, unsigned int bytes, struct bio_vec *pieces,
+			unsigned int max_pieces, unsigned int *nr);
+const char *give_buffer(struct fixture *f, struct bio_vec *pieces, unsigned int nr);
+void discard_buffer(struct fixture *f, struct bio_vec *pieces, unsigned int nr);
+unsigned int hold(struct fixture *f, gfp_t gfp, unsigned int bytes);
+void let_go(struct fixture *f);
+void on_cpu(struct fixture *f, unsigned int cpu);
+unsigned int other_cpu(struct kunit *test);
 
 /* workers.c */
 struct worker *start_worker(struct fixture *f, unsigned int nr, void (*run)(struct worker *w));
@@ -162,5 +205,35 @@ void resize_under_load(struct kunit *test);
 void usable_with_interrupts_off(struct kunit *test);
 void usable_in_softirq(struct kunit *test);
 void usable_in_hardirq(struct kunit *test);
+
+void buffers_of_every_size(struct kunit *test);
+void compound_pages_come_first(struct kunit *test);
+void smaller_pieces_when_large_fail(struct kunit *test);
+void fragmented_memory_is_asked_again(struct kunit *test);
+void single_pages_come_in_bulk(struct kunit *test);
+void reserve_comes_last(struct kunit *test);
+void too_many_pieces_are_refused(struct kunit *test);
+void failed_buffers_init_leaves_nothing(struct kunit *test);
+
+void freed_buffer_is_used_again(struct kunit *test);
+void referenced_page_is_not_kept(struct kunit *test);
+void discarded_buffer_is_wiped(struct kunit *test);
+void recycle_off_keeps_nothing(struct kunit *test);
+void single_page_takes_one_at_a_time(struct kunit *test);
+void kept_pages_are_bounded(struct kunit *test);
+void half_of_limit_is_kept(struct kunit *test);
+void reached_limit_drains_others(struct kunit *test);
+void small_buffers_leave_large_ones(struct kunit *test);
+void waiting_comes_before_keeping(struct kunit *test);
+void consumer_feeds_producer(struct kunit *test);
+
+void unused_pages_age(struct kunit *test);
+void used_pages_do_not_age(struct kunit *test);
+void shrinker_gives_all_back(struct kunit *test);
+void shrinker_knows_of_all(struct kunit *test);
+void dead_cpu_gives_all_back(struct kunit *test);
+
+void limited_buffers_all_served(struct kunit *test);
+void no_buffer_lost_under_load(struct kunit *test);
 
 #endif /* TEST_FIXTURE_H */

@@ -59,12 +59,41 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(usable_in_softirq),
 	KUNIT_CASE(usable_in_hardirq),
 
+	KUNIT_CASE(buffers_of_every_size),
+	KUNIT_CASE(compound_pages_come_first),
+	KUNIT_CASE(smaller_pieces_when_large_fail),
+	KUNIT_CASE(fragmented_memory_is_asked_again),
+	KUNIT_CASE(single_pages_come_in_bulk),
+	KUNIT_CASE(reserve_comes_last),
+	KUNIT_CASE(too_many_pieces_are_refused),
+	KUNIT_CASE(failed_buffers_init_leaves_nothing),
+
+	KUNIT_CASE(freed_buffer_is_used_again),
+	KUNIT_CASE(referenced_page_is_not_kept),
+	KUNIT_CASE(discarded_buffer_is_wiped),
+	KUNIT_CASE(recycle_off_keeps_nothing),
+	KUNIT_CASE(single_page_takes_one_at_a_time),
+	KUNIT_CASE(kept_pages_are_bounded),
+	KUNIT_CASE(half_of_limit_is_kept),
+	KUNIT_CASE(reached_limit_drains_others),
+	KUNIT_CASE(small_buffers_leave_large_ones),
+	KUNIT_CASE(waiting_comes_before_keeping),
+	KUNIT_CASE_SLOW(consumer_feeds_producer),
+
+	KUNIT_CASE(unused_pages_age),
+	KUNIT_CASE(used_pages_do_not_age),
+	KUNIT_CASE(shrinker_gives_all_back),
+	KUNIT_CASE(shrinker_knows_of_all),
+	KUNIT_CASE(dead_cpu_gives_all_back),
+
 	KUNIT_CASE(limit_bounds_what_is_held),
 	KUNIT_CASE_SLOW(full_pool_requests_all_served),
 	KUNIT_CASE_SLOW(mixed_requests_all_served),
 	KUNIT_CASE_SLOW(limited_requests_all_served),
 	KUNIT_CASE_SLOW(resize_under_load),
 	KUNIT_CASE_SLOW(no_page_lost_under_load),
+	KUNIT_CASE_SLOW(limited_buffers_all_served),
+	KUNIT_CASE_SLOW(no_buffer_lost_under_load),
 	{}
 };
 

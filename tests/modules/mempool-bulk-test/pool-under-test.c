@@ -10,10 +10,12 @@
  */
 #include <linux/atomic.h>
 #include <linux/completion.h>
+#include <linux/cpuhotplug.h>
 #include <linux/jiffies.h>
 #include <linux/moduleparam.h>
 #include <linux/percpu.h>
 #include <linux/percpu_counter.h>
+#include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include "pool-under-test.h"
@@ -23,7 +25,8 @@
 
 static atomic_long_t budget = ATOMIC_LONG_INIT(ALLOCATOR_UNLIMITED);
 static atomic_t fail_countdown, smallest;
-static atomic_long_t pages_out, pages_peak;
+static atomic_t largest = ATOMIC_INIT(ALLOCATOR_ANY_ORDER);
+static atomic_long_t pages_out, pages_peak, calls, bulk_calls;
 static atomic_t objects_out, bad_frees, gfp_seen;
 
 /* What is to be done in the middle of an allocation. @interposed_data is set before it. */
@@ -55,6 +58,9 @@ void surroundings_reset(void)
 	atomic_long_set(&budget, ALLOCATOR_UNLIMITED);
 	atomic_set(&fail_countdown, 0);
 	atomic_set(&smallest, 0);
+	allocator_set_largest(ALLOCATOR_ANY_ORDER);
+	atomic_long_set(&calls, 0);
+	atomic_long_set(&bulk_calls, 0);
 	atomic_long_set(&pages_out, 0);
 	atomic_long_set(&pages_peak, 0);
 	atomic_set(&objects_out, 0);
@@ -78,6 +84,21 @@ void allocator_set_budget(long nr_pages)
 void allocator_set_smallest(unsigned int nr_pages)
 {
 	atomic_set(&smallest, nr_pages);
+}
+
+void allocator_set_largest(unsigned int order)
+{
+	atomic_set(&largest, order);
+}
+
+long allocator_calls(void)
+{
+	return atomic_long_read(&calls);
+}
+
+long allocator_bulk_calls(void)
+{
+	return atomic_long_read(&bulk_calls);
 }
 
 void allocator_interpose(void (*act)(void *data), void *data)
@@ -128,16 +149,16 @@ static bool must_fail(void)
 	return atomic_read(&fail_countdown) && atomic_dec_and_test(&fail_countdown);
 }
 
-static bool take_from_budget(void)
+static bool take_from_budget(long nr)
 {
 	long left = atomic_long_read(&budget);
 
 	do {
 		if (left == ALLOCATOR_UNLIMITED)
 			return true;
-		if (!left)
+		if (left < nr)
 			return false;
-	} while (!atomic_long_try_cmpxchg(&budget, &left, left - 1));
+	} while (!atomic_long_try_cmpxchg(&budget, &left, left - nr));
 	return true;
 }
 
@@ -150,18 +171,31 @@ static void count_out(long nr)
 		;
 }
 
-static struct page *take_page(gfp_t gfp)
+/* The flag says that the page came from here: its private field is the pool's while it keeps it. */
+static void mark(struct page *page)
+{
+	SetPagePrivate(page);
+	set_page_private(page, PAGE_WITH_POOL);
+}
+
+static struct page *take_block(gfp_t gfp, unsigned int order)
 {
 	struct page *page = NULL;
 
+	atomic_long_inc(&calls);
 	atomic_or((__force int)gfp, &gfp_seen);
-	if (!must_fail() && take_from_budget())
-		page = alloc_page(gfp);
+	if (order <= atomic_read(&largest) && !must_fail() && take_from_budget(1L << order))
+		page = alloc_pages(gfp, order);
 	if (page) {
-		set_page_private(page, PAGE_WITH_POOL);
-		count_out(1);
+		mark(page);
+		count_out(1L << order);
 	}
 	return page;
+}
+
+static struct page *take_page(gfp_t gfp)
+{
+	return take_block(gfp, 0);
 }
 
 /* As the kernel's: fills the empty entries, and stops at the first that it cannot fill. */
@@ -187,6 +221,8 @@ static unsigned long take_pages(gfp_t gfp, unsigned long nr_pages, struct page *
 
 	if (WARN_ON_ONCE(nr_pages > LARGEST_ARRAY))
 		return 0;
+	atomic_long_inc(&calls);
+	atomic_long_inc(&bulk_calls);
 	if (atomic_read(&smallest) > nr_pages)
 		return 0;
 	if (atomic_long_read(&budget) != ALLOCATOR_UNLIMITED || atomic_read(&fail_countdown))
@@ -199,7 +235,7 @@ static unsigned long take_pages(gfp_t gfp, unsigned long nr_pages, struct page *
 	for (i = 0; i < nr_pages; i++) {
 		if (!array[i] || test_bit(i, kept))
 			continue;
-		set_page_private(array[i], PAGE_WITH_POOL);
+		mark(array[i]);
 		taken++;
 	}
 	count_out(taken);
@@ -211,16 +247,24 @@ static unsigned long take_pages(gfp_t gfp, unsigned long nr_pages, struct page *
 	return done;
 }
 
-static void give_page(struct page *page)
+static void give_block(struct page *page, unsigned int order)
 {
-	if (page_private(page) != PAGE_WITH_POOL) {
+	atomic_long_inc(&calls);
+	if (!PagePrivate(page) || page_private(page) == PAGE_WITH_TEST ||
+	    compound_order(page) != order) {
 		/* Whose page this is cannot be known: it is lost rather than freed twice. */
 		atomic_inc(&bad_frees);
 		return;
 	}
+	ClearPagePrivate(page);
 	set_page_private(page, PAGE_NOT_OURS);
-	atomic_long_dec(&pages_out);
-	__free_page(page);
+	atomic_long_sub(1L << order, &pages_out);
+	__free_pages(page, order);
+}
+
+static void give_page(struct page *page)
+{
+	give_block(page, 0);
 }
 
 static void __percpu *take_percpu(size_t size, size_t align)
@@ -263,6 +307,15 @@ static void *take_memory(size_t size, gfp_t gfp)
 		memset(mem, 0xa5, size);
 		atomic_inc(&objects_out);
 	}
+	return mem;
+}
+
+static void *take_zeroed_memory(size_t size, gfp_t gfp)
+{
+	void *mem = take_memory(size, gfp);
+
+	if (mem)
+		memset(mem, 0, size);
 	return mem;
 }
 
@@ -354,12 +407,15 @@ static void grant(struct completion *granted)
 
 #undef alloc_page
 #undef alloc_pages_bulk
+#undef alloc_pages
 #undef __free_page
+#undef __free_pages
 #undef alloc_percpu
 #undef free_percpu
 #undef percpu_counter_init
 #undef percpu_counter_destroy
 #undef kmalloc
+#undef kzalloc
 #undef kfree
 #undef init_completion
 #undef wait_for_completion_io_timeout
@@ -367,12 +423,15 @@ static void grant(struct completion *granted)
 
 #define alloc_page(gfp) take_page(gfp)
 #define alloc_pages_bulk(gfp, nr_pages, array) take_pages(gfp, nr_pages, array)
+#define alloc_pages(gfp, order) take_block(gfp, order)
 #define __free_page(page) give_page(page)
+#define __free_pages(page, order) give_block(page, order)
 #define alloc_percpu(type) ((typeof(type) __percpu *)take_percpu(sizeof(type), __alignof__(type)))
 #define free_percpu(mem) give_percpu(mem)
 #define percpu_counter_init(counter, value, gfp) take_counter(counter, value, gfp)
 #define percpu_counter_destroy(counter) give_counter(counter)
 #define kmalloc(size, gfp) take_memory(size, gfp)
+#define kzalloc(size, gfp) take_zeroed_memory(size, gfp)
 #define kfree(mem) give_memory(mem)
 #define init_completion(granted) init_grant(granted)
 #define wait_for_completion_io_timeout(granted, timeout) wait_for_grant(granted, timeout)
@@ -381,3 +440,39 @@ static void grant(struct completion *granted)
 #include "../../../mempool-bulk/pool.c"
 #include "../../../mempool-bulk/alloc.c"
 #include "../../../mempool-bulk/free.c"
+#include "../../../mempool-bulk/buffer.c"
+/* Two files have a function of this name for themselves. */
+#define release release_stacks
+#include "../../../mempool-bulk/recycle.c"
+#undef release
+#include "../../../mempool-bulk/idle.c"
+
+void knobs_reset(void)
+{
+	const struct pool_knobs defaults = POOL_KNOBS_DEFAULT;
+
+	knobs_set(&defaults);
+}
+
+void knobs_set(const struct pool_knobs *knobs)
+{
+	WRITE_ONCE(recycle, knobs->recycle);
+	WRITE_ONCE(recycle_kib, knobs->recycle_kib);
+	WRITE_ONCE(recycle_seconds, knobs->recycle_seconds);
+	WRITE_ONCE(chunk_order, knobs->chunk_order);
+	WRITE_ONCE(single_page, knobs->single_page);
+}
+
+unsigned long call_shrinker(unsigned long nr_to_scan)
+{
+	struct shrink_control sc = { .gfp_mask = GFP_KERNEL, .nr_to_scan = nr_to_scan };
+
+	return shrinker->scan_objects(shrinker, &sc);
+}
+
+unsigned long ask_shrinker(void)
+{
+	struct shrink_control sc = { .gfp_mask = GFP_KERNEL };
+
+	return shrinker->count_objects(shrinker, &sc);
+}

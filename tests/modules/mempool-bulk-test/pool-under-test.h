@@ -22,6 +22,7 @@ enum page_mark {
 };
 
 #define ALLOCATOR_UNLIMITED (-1L)
+#define ALLOCATOR_ANY_ORDER 64
 
 /* Forget everything counted here, let everything succeed. The pool must own nothing. */
 void surroundings_reset(void);
@@ -31,6 +32,13 @@ void allocator_set_budget(long nr_pages);
 
 /* Deliver nothing to those who ask for an array of fewer than @nr_pages; 0 for no such rule. */
 void allocator_set_smallest(unsigned int nr_pages);
+
+/* Deliver no block of more than 2^@order pages; ALLOCATOR_ANY_ORDER for no such rule. */
+void allocator_set_largest(unsigned int order);
+
+/* Calls of the page allocator, to allocate or to free; and of those, to allocate many pages. */
+long allocator_calls(void);
+long allocator_bulk_calls(void);
 
 /* Call @act once, when an array was filled and the pool does not know it yet. */
 void allocator_interpose(void (*act)(void *data), void *data);
@@ -57,5 +65,36 @@ unsigned long queue_waits(void);
 
 /* Of all requests that waited, the most grants to others that one saw from its place there. */
 unsigned long queue_most_overtaken(void);
+
+/**
+ * struct pool_knobs - the pool's module parameters
+ * @recycle: keep what is freed
+ * @recycle_kib: so much
+ * @recycle_seconds: so long
+ * @chunk_order: the largest block, for pools made from here on
+ * @single_page: one page at a time, for pools made from here on
+ */
+struct pool_knobs {
+	bool recycle;
+	unsigned int recycle_kib;
+	unsigned int recycle_seconds;
+	int chunk_order;
+	bool single_page;
+};
+
+/* What cases start with: as by default, but blocks of one size everywhere, and no ageing. */
+#define POOL_KNOBS_DEFAULT {		\
+	.recycle = true,		\
+	.recycle_kib = 4096,		\
+	.recycle_seconds = 3600,	\
+	.chunk_order = 5,		\
+}
+
+void knobs_reset(void);
+void knobs_set(const struct pool_knobs *knobs);
+
+/* What memory pressure does: the pages given back; and how many there may be. */
+unsigned long call_shrinker(unsigned long nr_to_scan);
+unsigned long ask_shrinker(void);
 
 #endif /* POOL_UNDER_TEST_H */

@@ -101,8 +101,11 @@ bool rescue_workers(struct fixture *f)
 {
 	mempool_limit_pages_bulk(&f->pool, NULL);
 	mempool_fail_pages_bulk(&f->pool, 0);
+	mempool_limit_pages_bulk(&f->buffers.pages, NULL);
+	mempool_fail_pages_bulk(&f->buffers.pages, 0);
 	allocator_set_budget(ALLOCATOR_UNLIMITED);
 	allocator_set_smallest(0);
+	allocator_set_largest(ALLOCATOR_ANY_ORDER);
 	return wait_for_workers(f, RESCUE_SECONDS);
 }
 
