@@ -30,6 +30,7 @@ _F_SKIP_LOCKFS = 1 << 10
 _F_NOFLUSH = 1 << 11
 _F_QUERY_INACTIVE = 1 << 12
 _F_SECURE_DATA = 1 << 15
+_F_DATA_OUT = 1 << 16
 _F_DEFERRED = 1 << 17
 
 # "Udev: leave this device alone" (disk, other and subsystem rules, symlinks): an open by blkid
@@ -143,7 +144,16 @@ def status(name, table=True, inactive=False):
 
 
 def message(name, text, sector=0):
-    _ioctl(_MESSAGE, name, 0, (0, struct.pack("=Q", sector) + text.encode() + b"\0"))
+    """Send a message; what the target answers, if it does."""
+    payload = (0, struct.pack("=Q", sector) + text.encode() + b"\0")
+    flags, *_, body = _ioctl(_MESSAGE, name, 0, payload)
+    return body.partition(b"\0")[0].decode() if flags & _F_DATA_OUT else None
+
+
+def stats(name):
+    """What a mapping of crypt-bulk says that it has done and holds: numbers by their names."""
+    lines = message(name, "stats").splitlines()
+    return {word: int(number) for word, number in (line.split() for line in lines)}
 
 
 def _in_place(command, name, count, flags, spec, characters):
