@@ -333,6 +333,19 @@ def test_suspend(test):
         load.progress()
 
 
+@tap.each("polled reads and writes end, {0}", ["default options", "bypass options"])
+def test_polled(test, which):
+    # Stock hands the flag on to a device whose queue then nobody polls: it waits for a timeout.
+    try:
+        backing = test.enter(blockdev.NullBlk(8, poll_queues=1))
+    except OSError as error:
+        raise tap.Skip("null_blk has no queues for polling") from error
+    mapping = encrypted(test, backing, BYPASS if "bypass" in which else [])
+    test.equal(blockdev.read_text(f"{mapping.sysfs}/queue/io_poll"), "1", "it can be polled")
+    fio.verify(test, mapping, rw="randrw", bs="4k", iodepth=8, size="2m", ioengine="io_uring",
+               hipri=1)
+
+
 @tap.test("two mappings at once on one device, and one upon the other")
 def test_two(test):
     backing = test.enter(blockdev.NullBlk(16))
