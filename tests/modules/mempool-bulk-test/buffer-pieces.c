@@ -161,6 +161,20 @@ void too_many_pieces_are_refused(struct kunit *test)
 		let_go(f);
 	}
 
+	/* The first would be few enough, but then come smaller ones. */
+	call_shrinker(1);
+	allocator_set_largest(2);
+	memset(pieces, 0x5a, FULL * sizeof(*pieces));
+	KUNIT_EXPECT_EQ(test, mempool_alloc_buffer_bulk(&f->buffers, GFP_NOIO, FULL_BYTES, pieces,
+							most), 0U);
+	KUNIT_EXPECT_TRUE(test, is_untouched(&pieces[most]));
+	allocator_set_largest(ALLOCATOR_ANY_ORDER);
+	call_shrinker(1);
+	fixture_check_buffers(f);
+	msleep(300);
+	KUNIT_EXPECT_EQ(test, hold(f, GFP_NOIO, FULL_BYTES), most);
+	let_go(f);
+
 	/* What is kept is too little, and memory got fragmented meanwhile. */
 	KUNIT_EXPECT_EQ(test, idle_pages(f), (s64)FULL);
 	KUNIT_EXPECT_EQ(test, hold(f, GFP_NOIO, FULL_BYTES / 2), most / 2);

@@ -204,8 +204,16 @@ void half_of_limit_is_kept(struct kunit *test)
 	static const unsigned long limit = 8 * FULL;
 	struct fixture *f = test->priv;
 
-	fixture_with_knobs(f, &two_full);
+	/* Where there is room for more than that, */
+	fixture_with_buffers(f);
 	mempool_limit_pages_bulk(&f->buffers.pages, &limit);
+	use_at_once(f, 6);
+	KUNIT_EXPECT_LE(test, idle_pages(f), (s64)limit / 2);
+	KUNIT_EXPECT_GE(test, idle_pages(f), (s64)limit / 2 - FULL);
+
+	/* and where some of it is on another CPU. */
+	call_shrinker(1);
+	knobs_set(&two_full);
 	spread_out(f, other);
 	KUNIT_EXPECT_LE(test, idle_pages(f), (s64)limit / 2);
 	KUNIT_EXPECT_GE(test, idle_pages(f), (s64)limit / 2 - FULL);
