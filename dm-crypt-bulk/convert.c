@@ -71,7 +71,12 @@ void cbulk_convert_layout(struct cbulk_target *ct, unsigned int size, unsigned i
  */
 int cbulk_convert_init(struct cbulk_target *ct)
 {
-	ct->way = cbulk_cipher_is_plain(&ct->cipher) ? &cbulk_way_run : &cbulk_way_unit;
+	if (cbulk_blocks_possible(&ct->cipher))
+		ct->way = &cbulk_way_blocks;
+	else if (cbulk_cipher_is_plain(&ct->cipher))
+		ct->way = &cbulk_way_run;
+	else
+		ct->way = &cbulk_way_unit;
 	ct->way->layout(ct);
 	return mempool_init_kmalloc_pool(&ct->requests, CBULK_MIN_IOS, ct->request_size);
 }

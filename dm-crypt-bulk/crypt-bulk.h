@@ -10,8 +10,9 @@
  *   handoff.c        who does the work of a bio: who brings it, or a work queue
  *   recheck.c        the second try of a read that failed its authentication
  *   order.c          the thread that submits writes in order of their sectors
- *   convert.c        a bio's sectors through the cipher, by one of two ways:
+ *   convert.c        a bio's sectors through the cipher, by one of three ways:
  *   convert-run.c    the fast one, for ciphers whose IV is a function of the sector's number
+ *   convert-blocks.c the one for ciphers without an IV that work block by block
  *   convert-unit.c   the general one: IVs that touch the data, stored IVs, authentication
  *   buffers.c        the pages of writes on their way
  *   tags.c           what a sector has on the device beside its data
@@ -478,7 +479,9 @@ int cbulk_convert_submitted(struct cbulk_convert *cv, int ret);
 void cbulk_convert_done(cbulk_crypto_done_t *data, int error);
 int cbulk_gather_unit(const struct cbulk_io *io, struct scatterlist *sg);
 
-/* convert-run.c, convert-unit.c */
+/* convert-blocks.c, convert-run.c, convert-unit.c */
+bool cbulk_blocks_possible(const struct cbulk_cipher *cipher);
+extern const struct cbulk_way cbulk_way_blocks;
 extern const struct cbulk_way cbulk_way_run;
 extern const struct cbulk_way cbulk_way_unit;
 

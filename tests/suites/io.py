@@ -26,7 +26,8 @@ FAIL_BULK, FAIL_SLEEPING = 1, 4
 
 
 def encrypted(test, backing, options=(), sectors=None, cipher="aes-xts-plain64", target=dm.TARGET):
-    line = cases.line(cipher, KEY, 0, backing.dev, 0, options)
+    key = KEY[:64] if ":ecb(" in cipher else KEY
+    line = cases.line(cipher, key, 0, backing.dev, 0, options)
     return test.enter(dm.crypt(line, sectors or backing.sectors, target))
 
 
@@ -143,19 +144,23 @@ LAYOUTS = [
 
 
 @tap.each("bios of any segment layout: {0}",
-          ["default options", "bypass options", "sector_size:4096", "sector_size:2048", "cryptd"])
+          ["default options", "bypass options", "sector_size:4096", "sector_size:2048", "cryptd",
+           "ecb", "ecb sector_size:4096"])
 def test_layouts(test, which):
     layout.require()
     # Of the RAM-backed devices only this one does segments of less than 512 bytes right: null_blk
     # counts whole sectors a segment, brd warns.
     backing = test.enter(blockdev.SparseLoop(8 * MIB))
-    sizes = [which] if which.startswith("sector_size") else []
+    sizes = [word for word in which.split() if word.startswith("sector_size")]
     cipher = "aes-xts-plain64"
+    if which.startswith("ecb"):
+        cipher = f"capi:ecb({kernel.AES})-null"
     if which == "cryptd":
         kernel.load_cryptd()
         cipher = f"capi:cryptd(xts(ecb({kernel.AES})))-plain64"
-    mapping = encrypted(test, backing, BYPASS if "bypass" in which else sizes, cipher=cipher)
-    stock = encrypted(test, backing, sizes, target=dm.STOCK)
+    options = BYPASS if "bypass" in which else sizes
+    mapping = encrypted(test, backing, options, cipher=cipher)
+    stock = encrypted(test, backing, sizes, target=dm.STOCK, cipher=cipher)
     both = 0
     for seed, (segments, flags) in enumerate(LAYOUTS):
         at = 64 + 8 * (seed % 5)
