@@ -116,133 +116,144 @@ static int submit_unit(const struct engine *engine, struct skcipher_request *req
 	return engine->encrypt ? crypto_skcipher_encrypt(req) : crypto_skcipher_decrypt(req);
 }
 
-/**
- * struct cursor - where the next unit of a bio lies
- * @bv: the segment
- * @page: the page
- * @offset: in @page
- * @left: bytes from there to the end of the segment
+/*
+ * The entry of a request's table is also where the conversion keeps how far it has come: its length
+ * is what is left of the segment, of which the cipher takes no more than a unit.
  */
-struct cursor {
-	const struct bio_vec *bv;
-	struct page *page;
-	unsigned int offset;
-	unsigned int left;
-};
-
-static __always_inline void cursor_set(struct cursor *cursor, const struct bio_vec *bv)
+static __always_inline void place(struct scatterlist *sg, const struct bio_vec *bv)
 {
-	cursor->page = bv->bv_page + (bv->bv_offset >> PAGE_SHIFT);
-	cursor->offset = offset_in_page(bv->bv_offset);
-	cursor->left = bv->bv_len;
+	sg_assign_page(sg, bv->bv_page + (bv->bv_offset >> PAGE_SHIFT));
+	sg->offset = offset_in_page(bv->bv_offset);
+	sg->length = bv->bv_len;
 }
 
-static __always_inline void cursor_start(struct cursor *cursor, const struct bio *bio,
-					 struct bvec_iter iter)
+/* Begin where an iterator stands. Return: the segment there, as the bio has it. */
+static __always_inline const struct bio_vec *place_first(struct scatterlist *sg,
+							 const struct bio *bio,
+							 struct bvec_iter iter)
 {
-	struct bio_vec bv = mp_bvec_iter_bvec(bio->bi_io_vec, iter);
+	const struct bio_vec bv = mp_bvec_iter_bvec(bio->bi_io_vec, iter);
 
-	cursor_set(cursor, &bv);
-	cursor->bv = bio->bi_io_vec + iter.bi_idx;
-}
-
-/* Go on by bytes that lie in the cursor's page. There is more behind them. */
-static __always_inline void cursor_advance(struct cursor *cursor, unsigned int bytes)
-{
-	cursor->left -= bytes;
-	cursor->offset += bytes;
-	if (!cursor->left) {
-		cursor_set(cursor, ++cursor->bv);
-	} else if (cursor->offset == PAGE_SIZE) {
-		cursor->page++;
-		cursor->offset = 0;
-	}
-}
-
-/* Describe the unit at a cursor. Return: bytes that lie side by side from there, in one page. */
-static __always_inline unsigned int place(struct scatterlist *sg, const struct cursor *cursor)
-{
-	sg_assign_page(sg, cursor->page);
-	sg->offset = cursor->offset;
-	return min_t(unsigned int, cursor->left, PAGE_SIZE - cursor->offset);
+	place(sg, &bv);
+	return bio->bi_io_vec + iter.bi_idx;
 }
 
 /*
- * Convert units that lie in one page of the input and, where there is one, of the output; up to the
- * first that does not, or that the cipher does not finish at once. With small units, what is done
- * here for each of them is a good part of the whole: @le64 is known to the compiler, and says that
- * there is one key, a driver that may be called, and an IV that is the sector's number.
+ * How many bytes, of @max at most, to convert before the entries have to be looked at again: whole
+ * units up to the end of a page or of the input's segment, or one unit that goes beyond the page.
+ * Segments of the output do not end before a page of it does.
+ */
+static __always_inline unsigned int reach(const struct run_request *rq, bool out, unsigned int max,
+					  unsigned int unit_size)
+{
+	unsigned int offset = rq->src->offset, len;
+
+	if (unit_size == PAGE_SIZE)
+		return PAGE_SIZE;
+	if (out)
+		offset = max(offset, rq->dst->offset);
+	len = min3(max, rq->src->length, (unsigned int)PAGE_SIZE - offset) & -unit_size;
+	return len ?: unit_size;
+}
+
+/*
+ * Make up for so many bytes that were added to the offset; there is more of the bio behind them.
+ * Return: does the next unit lie in one segment?
+ */
+static __always_inline bool settle(struct scatterlist *sg, const struct bio_vec **bv,
+				   unsigned int bytes, unsigned int unit_size)
+{
+	sg->length -= bytes;
+	if (sg->length >= unit_size) {
+		if (sg->offset >= PAGE_SIZE) {
+			sg->offset -= PAGE_SIZE;
+			/* The mark of the last entry, in the lowest bits, stays as it is. */
+			sg->page_link += sizeof(struct page);
+		}
+		return true;
+	}
+	if (sg->length)
+		return false;
+	place(sg, ++*bv);
+	return sg->length >= unit_size;
+}
+
+/*
+ * Convert units that each lie in one segment of the input; up to the first that does not, or that
+ * the cipher does not finish at once. What is done here for each unit is a good part of the whole,
+ * so that the compiler gets to know what it can: @le64, which says that there is one key, a driver
+ * that may be called, and an IV that is the sector's number, which does not wrap in this bio; and
+ * @unit_size, if it is a page.
  * Return: as cbulk_convert_submitted().
  */
-static __always_inline int convert_pages(struct cbulk_io *io, const struct engine *engine,
-					 bool may_sleep, const bool le64)
+static __always_inline int convert_segments(struct cbulk_io *io, const struct engine *engine,
+					    bool may_sleep, const bool le64,
+					    const unsigned int unit_size)
 {
-	const unsigned int unit_size = engine->cipher->unit_size;
-	const unsigned int iv_shift = engine->cipher->iv_shift;
+	const unsigned int shift = SECTOR_SHIFT + (le64 ? engine->cipher->iv_shift : 0);
 	struct run_request *rq = current_request(io);
 	__le64 *iv = (__le64 *)rq->req.iv;
 	struct cbulk_convert *cv = &io->cv;
-	unsigned int total = cv->in_iter.bi_size, left = total;
-	u64 sector = cv->sector;
-	struct cursor in, out;
+	const unsigned int total = cv->in_iter.bi_size;
+	const u64 first = cv->sector >> (shift - SECTOR_SHIFT);
+	const unsigned int step = unit_size >> shift;
+	unsigned int left = total, len;
+	const struct bio_vec *in, *out = NULL;
+	u64 number = first, end;
 	int ret = 0;
 
-	cursor_start(&in, cv->in, cv->in_iter);
+	in = place_first(rq->src, cv->in, cv->in_iter);
 	if (cv->out)
-		cursor_start(&out, cv->out, cv->out_iter);
+		out = place_first(rq->dst, cv->out, cv->out_iter);
+	if (unlikely(rq->src->length < unit_size))
+		return CBULK_UNIT_DONE;
 
 	for (;;) {
-		unsigned int len = place(rq->src, &in), end;
-
-		if (cv->out)
-			len = min(len, place(rq->dst, &out));
-		if (unlikely(len < unit_size))
-			break;
-		/* What is left in the bio is whole units, and so is what is done of the page. */
-		len = min(len & -unit_size, left);
-		end = left - len;
-
-		for (;;) {
+		len = reach(rq, out, left, unit_size);
+		end = number + (len >> shift);
+		do {
 			if (le64) {
-				/* Sectors wrap at 2^64, and what the IV counts wraps with them. */
-				iv[0] = cpu_to_le64(sector >> iv_shift);
+				iv[0] = cpu_to_le64(number);
 				iv[1] = 0;
-				sector += unit_size >> SECTOR_SHIFT;
 				ret = engine->driver(&rq->req);
 			} else {
-				ret = submit_unit(engine, &rq->req,
-						  cv->sector + ((total - left) >> SECTOR_SHIFT));
+				ret = submit_unit(engine, &rq->req, number);
 			}
-			left -= unit_size;
-			if (left == end || unlikely(ret))
-				break;
+			number += step;
+			/* A driver that finishes later has the request, and the entries with it. */
+			if (unlikely(ret))
+				goto stop;
+			/* In place, nobody looks at the second. */
 			rq->src->offset += unit_size;
 			rq->dst->offset += unit_size;
-		}
+		} while (number != end);
 
-		if (!left || unlikely(ret))
+		left -= len;
+		if (!left)
 			break;
-		cursor_advance(&in, len);
-		if (cv->out)
-			cursor_advance(&out, len);
 		/* Past a multiple, not at it: not every bio is whole pages, or begins with one. */
 		if (((left ^ (left + len)) & -RESCHED_BYTES) && may_sleep)
 			cond_resched();
+		if (out)
+			settle(rq->dst, &out, len, unit_size);
+		if (!settle(rq->src, &in, len, unit_size))
+			break;
 	}
-
-	cv->sector += (total - left) >> SECTOR_SHIFT;
-	if (likely(!left)) {
+stop:
+	len = (number - first) << shift;
+	cv->sector += len >> SECTOR_SHIFT;
+	if (likely(len == total)) {
 		/* Where an iterator stands that has nothing left does not matter. */
 		cv->in_iter.bi_size = 0;
 	} else {
-		bvec_iter_advance(cv->in->bi_io_vec, &cv->in_iter, total - left);
+		bvec_iter_advance(cv->in->bi_io_vec, &cv->in_iter, len);
 		if (cv->out)
-			bvec_iter_advance(cv->out->bi_io_vec, &cv->out_iter, total - left);
+			bvec_iter_advance(cv->out->bi_io_vec, &cv->out_iter, len);
 	}
-	return cbulk_convert_submitted(cv, ret);
+	return likely(!ret) ? CBULK_UNIT_DONE : cbulk_convert_submitted(cv, ret);
 }
 
-/* Convert a unit that does not lie in one page of the input. */
+/* Convert a unit that does not lie in one segment of the input. */
 static int convert_scattered(struct cbulk_io *io, const struct engine *engine)
 {
 	const unsigned int unit_size = engine->cipher->unit_size;
@@ -272,9 +283,19 @@ static int convert_scattered(struct cbulk_io *io, const struct engine *engine)
 	return ret;
 }
 
+/* Is the IV of each unit one more than that of the unit before it, as 64-bit numbers? */
+static bool counts_up(const struct engine *engine, const struct cbulk_convert *cv)
+{
+	const u64 end = cv->sector + (cv->in_iter.bi_size >> SECTOR_SHIFT);
+
+	/* Sectors wrap at 2^64, and larger units that an IV counts wrap with them. */
+	return engine->driver && engine->cipher->iv_is_le64 && end >= cv->sector;
+}
+
 static int run_run(struct cbulk_io *io, bool may_sleep)
 {
 	struct run_request *rq = current_request(io);
+	const unsigned int unit_size = io->ct->cipher.unit_size;
 	struct cbulk_convert *cv = &io->cv;
 	struct engine engine;
 	int ret;
@@ -282,10 +303,12 @@ static int run_run(struct cbulk_io *io, bool may_sleep)
 	choose_engine(&engine, io);
 	skcipher_request_set_tfm(&rq->req, engine.tfms[0]);
 	for (;;) {
-		if (likely(engine.driver && engine.cipher->iv_is_le64))
-			ret = convert_pages(io, &engine, may_sleep, true);
+		if (unlikely(!counts_up(&engine, cv)))
+			ret = convert_segments(io, &engine, may_sleep, false, unit_size);
+		else if (unit_size == PAGE_SIZE)
+			ret = convert_segments(io, &engine, may_sleep, true, PAGE_SIZE);
 		else
-			ret = convert_pages(io, &engine, may_sleep, false);
+			ret = convert_segments(io, &engine, may_sleep, true, unit_size);
 		if (likely(!cv->in_iter.bi_size || ret != CBULK_UNIT_DONE))
 			return ret;
 		ret = convert_scattered(io, &engine);

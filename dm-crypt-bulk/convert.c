@@ -112,7 +112,8 @@ static void free_request(struct cbulk_io *io, struct cbulk_request *rq)
  * cbulk_convert_start() - prepare to convert a bio
  * @io: the io the bio belongs to
  * @in: the bio to read from; its size is a multiple of the unit's
- * @out: the bio to write to, as large, all its segments multiples of a unit; NULL for in place
+ * @out: the bio to write to, as large, all its segments whole pages but for the end of the last;
+ *	NULL for in place
  * @done: as in struct cbulk_convert
  *
  * Context: any. To be followed by cbulk_convert().
