@@ -47,7 +47,8 @@ dkms-install:
 	cp -r $(DKMS_SOURCES) $(DKMS_TREE)
 	find $(DKMS_TREE) -type f ! -name '*.[ch]' ! -name 'Kbuild*' ! -name Makefile \
 		! -name dkms.conf ! -name LICENSE -delete
-	dkms install -m $(NAME) -v $(VERSION) -k $(KVER)
+	@# DKMS would keep a newer version, and say that the older one is installed.
+	dkms install --force -m $(NAME) -v $(VERSION) -k $(KVER)
 
 # Every version that DKMS knows, not only the one of this tree: after an update there may be two.
 dkms-remove:
@@ -58,7 +59,7 @@ dkms-remove:
 		rm -rf /usr/src/$(NAME)-$$version; \
 	done
 	rm -rf $(DKMS_TREE)
-	@! grep -q '^dm_crypt_bulk ' /proc/modules || \
+	@! grep -qs '^dm_crypt_bulk ' /proc/modules || \
 		echo 'The module stays loaded, and mappings of it in use, until: rmmod dm_crypt_bulk'
 
 test:
