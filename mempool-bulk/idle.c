@@ -12,13 +12,10 @@
 /* What all recyclers together may keep, as a part of memory */
 #define BUDGET_DIVISOR	100
 
-/* The longest that an administrator may have them kept: what is more is taken for this. */
-#define MOST_SECONDS	(24U * 3600)
-
 static unsigned int recycle_seconds = 3;
 module_param(recycle_seconds, uint, 0644);
 MODULE_PARM_DESC(recycle_seconds,
-		 "Give such pages back when they were not needed for this long, seconds, up to a day (default 3)");
+		 "Give such pages back when they were not needed for this long, seconds (default 3)");
 
 static DEFINE_MUTEX(recyclers_lock); /* recyclers; nothing is allocated under it */
 static LIST_HEAD(recyclers);
@@ -72,9 +69,10 @@ void mempool_bulk_put_share(struct mempool_bulk_recycler *recycler, unsigned int
  */
 void mempool_bulk_age_later(struct mempool_bulk_recycler *recycler)
 {
+	unsigned long seconds = max(READ_ONCE(recycle_seconds), 1U);
+
 	WRITE_ONCE(recycler->aging, true);
-	schedule_delayed_work(&recycler->age,
-			      clamp(READ_ONCE(recycle_seconds), 1U, MOST_SECONDS) * HZ);
+	schedule_delayed_work(&recycler->age, seconds * HZ);
 }
 
 static void age_work(struct work_struct *work)

@@ -127,6 +127,21 @@ def test_idle(test):
     check_at_rest(test, mapping)
 
 
+@tap.test("recycle_seconds may be any number of seconds")
+def test_long_time(test):
+    backing = test.enter(blockdev.NullBlk(8))
+    # In ticks, 250 a second, the second number is a little more than 32 bits hold.
+    for seconds in (3600, (1 << 32) // 250 + 1, (1 << 32) - 1):
+        with kernel.Parameter("recycle_seconds", seconds):
+            mapping = encrypted(test, backing)
+            write(mapping, 65536, 8)
+            kept = dm.stats(mapping.name)["pages_idle"]
+            time.sleep(3)
+            test.check(kept, "pages are kept")
+            test.equal(dm.stats(mapping.name)["pages_idle"], kept,
+                       f"pages kept 3 s later, of {seconds} s")
+
+
 @tap.test("recycle_kib bounds it, recycle=N keeps nothing, and both can be changed in use")
 def test_recycle(test):
     backing = test.enter(blockdev.NullBlk(16))
