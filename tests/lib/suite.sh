@@ -3,7 +3,7 @@
 # What every tests/t/*.t does: boot a VM, run one guest suite in it, pass its TAP through.
 #
 # run_suite SUITE [harness options ...]
-#	KERNEL=6.1	the kernel, as tests/vm/run knows it
+#	KERNEL=6.1	the kernel, and FLAVOUR=cloud its flavour, as tests/vm/run knows them
 #	extra=DIR	a directory that the guest sees as /mnt/share/extra
 #	SUITE_ARGS	words given to the suite: only tests whose name has one of them are run
 
@@ -23,9 +23,13 @@ run_suite() {
 	if [ "${extra-}" ]; then
 		cp -r "$extra" "$share/extra"
 	fi
+	# What takes the kernel longer, takes the suite longer; see SLOWNESS in tap.py.
+	case ${FLAVOUR-} in
+	debug | kcsan) set -- "$@" --timeout 3600 ;;
+	esac
 	status=0
 	# shellcheck disable=SC2086 # SUITE_ARGS is a list of words
-	"$tests/vm/run" --kernel "${KERNEL:-6.1}" --share "$share" "$@" -- \
+	"$tests/vm/run" --kernel "${KERNEL:-6.1}" --flavour "${FLAVOUR:-cloud}" --share "$share" "$@" -- \
 		env PYTHONPATH=/mnt/share/lib PYTHONDONTWRITEBYTECODE=1 \
 		${DCB_TARGET:+"DCB_TARGET=$DCB_TARGET"} \
 		${DCB_RECORD:+"DCB_RECORD=$DCB_RECORD"} \

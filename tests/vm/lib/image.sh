@@ -14,14 +14,15 @@ readonly RUN_PACKAGES=(
 readonly BUILD_PACKAGES=(dkms gcc libc6-dev make)
 readonly BOOT_MODULES=(virtio_pci virtio_blk virtio_console ext4 overlay)
 
-# Sets ROW, SUITE, and IMAGE, HEADERS and EXTRA, which are packages, from the table.
+# Sets ROW, SUITE, and IMAGE, HEADERS, EXTRA and SOURCE, which are packages, from the table.
 find_kernel()
 {
 	local kernel flavour
 
-	while read -r kernel flavour SUITE IMAGE HEADERS EXTRA; do
+	while read -r kernel flavour SUITE IMAGE HEADERS EXTRA SOURCE; do
 		[[ $kernel == "$1" && $flavour == "$2" ]] || continue
 		[[ $EXTRA != - ]] || EXTRA=
+		[[ $SOURCE != - ]] || SOURCE=
 		ROW=$kernel-$flavour
 		return
 	done < <(grep -v '^#' "$TABLE")
@@ -80,12 +81,13 @@ apt_options()
 }
 
 # Completes IMAGE, HEADERS and EXTRA for apt-get: a * stands for the newest number that has both
-# packages, and what is to come from backports has to say so. resolve_packages SOURCES.
+# packages, and what is to come from backports has to say so, unless it was built here.
+# resolve_packages SOURCES.
 resolve_packages()
 {
 	local state=$TMP/apt from pattern number image options
 
-	[[ $SUITE != *-backports ]] || from=/$SUITE
+	[[ $SUITE != *-backports || $SOURCE ]] || from=/$SUITE
 	EXTRA=${EXTRA//,/"${from-},"}${EXTRA:+${from-}}
 	if [[ $HEADERS == *'*'* ]]; then
 		mkdir -p "$state"/{lists/partial,cache}
@@ -123,6 +125,11 @@ need_base()
 	local sources key
 
 	sources=$(apt_sources "$SUITE")
+	if [[ $SOURCE ]]; then
+		need_kernel "$sources"
+		# shellcheck disable=SC2153 # need_kernel sets it
+		sources+=$'\n'"deb [trusted=yes] copy:$PACKAGES ./"
+	fi
 	key=$({
 		echo "$ROW $SUITE $IMAGE $HEADERS $EXTRA"
 		echo "$sources"
@@ -142,19 +149,17 @@ need_base()
 	flock --shared "$LOCK_FD"
 }
 
-build_base()
+# make_root SOURCES DIRECTORY LOG OPTION...: a root of the table's release, by mmdebstrap with these
+# options more.
+make_root()
 {
-	local work=$TMP/base log=$CACHE/logs/image-$ROW.log started=$SECONDS kver option packages
-	local options=() lines
+	local sources=$1 directory=$2 log=$3 option options=() lines
+	shift 3
 
-	say "building the image of $ROW from Debian $SUITE (once, a minute or two) ..."
-	mkdir "$work"
 	while IFS= read -r option; do
 		options+=("--aptopt=$option")
 	done < <(apt_options)
-	resolve_packages "$1"
-	mapfile -t lines <<<"$1"
-	packages=$(IFS=, && echo "${RUN_PACKAGES[*]},$IMAGE${EXTRA:+,$EXTRA}")
+	mapfile -t lines <<<"$sources"
 	chmod 755 "$TMP"
 
 	# INITRD=No: the kernel's package would spend long on an initramfs that is never booted.
@@ -164,13 +169,23 @@ build_base()
 		--dpkgopt='path-exclude=/usr/share/doc/*' \
 		--dpkgopt='path-exclude=/usr/share/man/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' \
-		--include="$packages" \
-		--customize-hook="'$VM_DIR/lib/image-hook' '$work' \"\$1\"" \
-		"${SUITE%-backports}" "$work/root" "${lines[@]}" >"$log" 2>&1 || {
+		"$@" "${SUITE%-backports}" "$directory" "${lines[@]}" >"$log" 2>&1 || {
 		tail -n 40 "$log" >&2
-		harness_error "the image of $ROW could not be built; the log is $log." \
+		harness_error "a root for $ROW could not be built; the log is $log." \
 			"Check that apt-get update works and that the disk is not full"
 	}
+}
+
+build_base()
+{
+	local work=$TMP/base started=$SECONDS kver packages
+
+	say "building the image of $ROW from Debian $SUITE (once, a minute or two) ..."
+	mkdir "$work"
+	resolve_packages "$1"
+	packages=$(IFS=, && echo "${RUN_PACKAGES[*]},$IMAGE${EXTRA:+,$EXTRA}")
+	make_root "$1" "$work/root" "$CACHE/logs/image-$ROW.log" --include="$packages" \
+		--customize-hook="'$VM_DIR/lib/image-hook' '$work' \"\$1\""
 
 	kver=$(basename "$work"/root/lib/modules/*)
 	# The link to the headers may be absolute, and means a place in that root.

@@ -7,6 +7,7 @@ function is_report(text)
 	return text ~ /^-+\[ cut here \]-+/ ||
 		text ~ /^(watchdog: |NMI watchdog: )?(kernel )?BUG[: ]/ ||
 		text ~ /^kernel BUG at / ||
+		text ~ /^\[ BUG: / ||
 		text ~ /^WARNING: / ||
 		text ~ /^Oops[: ]/ ||
 		text ~ /^Kernel panic - not syncing/ ||
@@ -17,7 +18,8 @@ function is_report(text)
 		text ~ /^\[? ?INFO: (possible|suspicious|inconsistent|trying to register) / ||
 		text ~ /(soft|hard) lockup|hard LOCKUP/ && text ~ /^(NMI )?[Ww]atchdog/ ||
 		text ~ /^(KASAN|KCSAN|KMSAN|KFENCE|UBSAN|ODEBUG): / ||
-		text ~ /^kmemleak: [0-9]+ new suspected/ ||
+		text ~ /^kmemleak: ([0-9]+ new suspected|.*detector disabled)/ ||
+		text ~ /^pagealloc: (memory corruption|single bit error)/ ||
 		text ~ /^kmem_cache_destroy .*still has objects/ ||
 		text ~ /^(list_add|list_del) corruption/
 }

@@ -1,0 +1,62 @@
+# shellcheck shell=bash
+# Kernels that Debian does not build: made from its package of kernel sources, with that release's
+# compiler, into packages like Debian's own, which the rest of the harness then takes as such.
+
+readonly KERNEL_BUILD_PACKAGES=(
+	bc bison cpio debhelper flex gcc kmod libc6-dev libelf-dev libssl-dev make openssl
+	python3-minimal rsync xz-utils
+)
+
+# What a flavour is made to find, by files of tests/vm/config.
+kernel_config()
+{
+	case $1 in
+	debug) cat "$VM_DIR"/config/{guest,debug,kasan} ;;
+	kcsan) cat "$VM_DIR"/config/{guest,debug,kcsan} ;;
+	*) harness_error "tests/vm/kernels.tbl: no options for flavour $1" ;;
+	esac
+}
+
+# need_kernel SOURCES: sets PACKAGES to a directory with the packages of the kernel of the
+# table's line, a source for apt-get, building them if they are not there.
+need_kernel()
+{
+	local key
+
+	kernel_config "${ROW##*-}" >"$TMP/kernel.config"
+	key=$({
+		echo "$ROW $SUITE $SOURCE"
+		echo "$1"
+		cat "$VM_DIR"/lib/{kernel.sh,kernel-build} "$TMP/kernel.config"
+	} | hash_of_stdin)
+	PACKAGES=$CACHE/kernel/$ROW-$key
+
+	lock "kernel-$ROW" exclusive
+	if [[ ! -d $PACKAGES ]]; then
+		build_kernel "$1"
+	fi
+	touch "$PACKAGES"
+	keep_newest 2 "$CACHE/kernel/$ROW"-*
+	unlock
+}
+
+build_kernel()
+{
+	local work=$TMP/kernel log=$CACHE/logs/build-$ROW.log started=$SECONDS from=
+
+	say "building the kernel of $ROW from Debian's $SOURCE (once, a quarter of an hour) ..."
+	mkdir "$work"
+	chmod 755 "$TMP"
+	[[ $SUITE != *-backports ]] || from=/$SUITE
+	make_root "$1" "$work/root" "$log" \
+		--include="$(IFS=, && echo "${KERNEL_BUILD_PACKAGES[*]},$SOURCE$from")"
+	cp "$TMP/kernel.config" "$work/root/wanted.config"
+	isolated "$VM_DIR/lib/kernel-build" "$work/root" "$SOURCE" "${ROW##*-}" >>"$log" 2>&1 || {
+		tail -n 40 "$log" >&2
+		harness_error "the kernel of $ROW could not be built; the log is $log"
+	}
+	mkdir -p "$CACHE/kernel"
+	mv -T "$work/root/packages" "$PACKAGES"
+	rm -rf --one-file-system "$work"
+	say "built the kernel of $ROW in $((SECONDS - started)) s"
+}
