@@ -5,7 +5,8 @@ KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
 
 # For make test: the kernels to test on, one after the other. For make bench: one of them.
-KERNELS ?= 6.1 6.12
+KERNELS ?= $(or $(KERNEL_GIVEN),6.1 6.12)
+KERNEL_GIVEN := $(KERNEL)
 KERNEL ?= 6.1
 CLOCK ?= instructions
 MODE ?= quick
@@ -26,7 +27,9 @@ help:
 	@echo '                    DEVICE=ram|null'
 	@echo 'make bench-all      measure everything, also fragmented memory, memory held and more: hours'
 	@echo 'make bench-report   write docs/benchmarks.md and its pictures from the results of these'
-	@echo 'make test           run all tests, in VMs of KERNELS="6.1 6.12"'
+	@echo 'make test           run all tests, in VMs of KERNELS="6.1 6.12"; KERNEL=6.12/rt is one only'
+	@echo 'make matrix         run them on every kernel and flavour of tests/vm/kernels.tbl: hours;'
+	@echo '                    MATRIX=--load only builds and loads the module on each'
 	@echo 'make conformance    compare thousands of table lines with the stock target, in VMs of'
 	@echo '                    KERNELS="6.1 6.12"; SEED=N repeats a run'
 	@echo 'make check          check style, and the code without running it'
@@ -65,6 +68,9 @@ dkms-remove:
 test:
 	tests/run $(KERNELS)
 
+matrix:
+	tests/run $(MATRIX) all
+
 conformance:
 	@tests/vm/host-deps
 	@status=0; for kernel in $(KERNELS); do \
@@ -93,6 +99,6 @@ clean:
 distclean: clean
 	rm -rf .cache
 
-.PHONY: help modules dkms-install dkms-remove test conformance bench bench-all bench-report check \
+.PHONY: help modules dkms-install dkms-remove test matrix conformance bench bench-all bench-report check \
 	clean distclean
 .DEFAULT_GOAL := help
