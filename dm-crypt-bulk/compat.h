@@ -2,6 +2,9 @@
 /*
  * What older kernels lack of the interfaces that this module is written against, and the only
  * file that knows kernel versions. It is included before everything else in every file.
+ *
+ * What a kernel's headers have, Kbuild.compat looks up, since distributions move code between
+ * versions. A version is asked for only where it is about how that version's dm-crypt behaves.
  */
 #ifndef CBULK_COMPAT_H
 #define CBULK_COMPAT_H
@@ -95,7 +98,7 @@ static inline int cbulk_shrinker_register(struct shrinker *shrinker, const char 
 #endif
 
 /* 6.3 passes a completed crypto request's data, not the request. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#ifndef CBULK_HAVE_CRYPTO_DONE_DATA
 #define cbulk_crypto_done_t struct crypto_async_request
 static inline void *cbulk_crypto_done_data(cbulk_crypto_done_t *areq)
 {
@@ -110,7 +113,7 @@ static inline void *cbulk_crypto_done_data(cbulk_crypto_done_t *data)
 #endif
 
 /* 6.17 asks for per-CPU workqueues by name; before, they were what one got. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+#ifndef CBULK_HAVE_WQ_PERCPU
 #define WQ_PERCPU 0
 #endif
 
@@ -293,20 +296,27 @@ static inline void cbulk_payload_from(struct bio *bio, struct bio_set *bios)
 #endif
 
 /*
+ * 6.10 began to queue the writes of a zone in the block layer, which can no longer wait for a write
+ * that is split on the way.
+ */
+#ifdef CBULK_HAVE_ZONE_WPLUGS
+#define CBULK_HAVE_ZONE_WRITE_PLUGS true
+#else
+#define CBULK_HAVE_ZONE_WRITE_PLUGS false
+#endif
+
+/*
  * What 6.10 changed in what users see of dm-crypt: its work queues are in sysfs, segments may be
- * larger than a page, and the option high_priority is there. 6.10 also began to queue the writes
- * of a zone in the block layer, which can no longer wait for a write that is split on the way.
+ * larger than a page, and the option high_priority is there.
  */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
 #define CBULK_WQ_SYSFS 0
 #define CBULK_MAX_SEGMENT_SIZE PAGE_SIZE
 #define CBULK_STOCK_HAS_HIGH_PRIORITY false
-#define CBULK_HAVE_ZONE_WRITE_PLUGS false
 #else
 #define CBULK_WQ_SYSFS WQ_SYSFS
 #define CBULK_MAX_SEGMENT_SIZE UINT_MAX
 #define CBULK_STOCK_HAS_HIGH_PRIORITY true
-#define CBULK_HAVE_ZONE_WRITE_PLUGS true
 #endif
 
 /* Writes that reach the device whole or not at all: since 6.11, in dm-crypt since 6.19. */
