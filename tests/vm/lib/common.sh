@@ -44,8 +44,9 @@ clean_up()
 {
 	local pid
 
+	# Nothing gentler: unshare ignores the signals that ask, for as long as its command runs.
 	for pid in "${CHILDREN[@]}"; do
-		kill "$pid" 2>/dev/null || true
+		kill -KILL "$pid" 2>/dev/null || true
 	done
 	for pid in "${CHILDREN[@]}"; do
 		wait "$pid" 2>/dev/null || true
