@@ -17,7 +17,7 @@ function is_report(text)
 		text ~ /^(rcu: )?INFO: rcu.* (detected|stall)/ ||
 		text ~ /^\[? ?INFO: (possible|suspicious|inconsistent|trying to register) / ||
 		text ~ /(soft|hard) lockup|hard LOCKUP/ && text ~ /^(NMI )?[Ww]atchdog/ ||
-		text ~ /^(KASAN|KCSAN|KMSAN|KFENCE|UBSAN|ODEBUG): / ||
+		text ~ /^(KASAN|KMSAN|KFENCE|UBSAN|ODEBUG): / ||
 		text ~ /^kmemleak: ([0-9]+ new suspected|.*detector disabled)/ ||
 		text ~ /^pagealloc: (memory corruption|single bit error)/ ||
 		text ~ /^kmem_cache_destroy .*still has objects/ ||
@@ -34,6 +34,24 @@ function is_expected(text)
 		text ~ /^NMI backtrace for cpu|^Sending NMI from CPU/
 }
 
+function note(number)
+{
+	if (!first)
+		first = number
+	last = NR
+}
+
+# A race is a fault only where modules of ours had a part in it: the kernel has many of its own that
+# it knows to be harmless. Such a report ends in a line of equals signs.
+function is_race_of_ours(text)
+{
+	if (text ~ /^BUG: KCSAN: /)
+		race = NR
+	else if (text ~ /^==+$/)
+		race = 0
+	return race && text ~ /\[(dm_crypt_bulk|mempool_bulk_test|mistakes)\]/
+}
+
 {
 	line[NR] = $0
 	text = $0
@@ -48,11 +66,12 @@ function is_expected(text)
 		expected_until = NR + 60
 		next
 	}
-	if (is_report(text) || text ~ /^ *Call Trace:/) {
-		if (!first)
-			first = NR
-		last = NR
-	}
+	if (is_race_of_ours(text))
+		note(race)
+	else if (text ~ /^BUG: KCSAN: /)
+		next
+	else if (is_report(text) || text ~ /^ *Call Trace:/ && !race)
+		note(NR)
 }
 
 END {
