@@ -11,6 +11,8 @@ KERNEL ?= 6.1
 CLOCK ?= instructions
 MODE ?= quick
 DEVICE ?= ram
+FUZZ_SECONDS ?= 600
+FUZZ_LINES ?= 100000
 
 dkms_value = $(shell sed -n 's/^$(1)="\(.*\)"$$/\1/p' dkms.conf)
 NAME := $(call dkms_value,PACKAGE_NAME)
@@ -32,6 +34,8 @@ help:
 	@echo '                    MATRIX=--load only builds and loads the module on each'
 	@echo 'make conformance    compare thousands of table lines with the stock target, in VMs of'
 	@echo '                    KERNELS="6.1 6.12"; SEED=N repeats a run'
+	@echo 'make fuzz           random lines and messages: FUZZ_SECONDS=600 in user space, then'
+	@echo '                    FUZZ_LINES=100000 in VMs of KERNELS="6.1 6.12", stock beside them'
 	@echo 'make check          check style, and the code without running it'
 	@echo 'make clean          remove what was built here, but not the VM images'
 	@echo 'make distclean      remove these too'
@@ -88,6 +92,15 @@ bench-report:
 bench:
 	KERNEL=$(KERNEL) CLOCK=$(CLOCK) MODE=$(MODE) DEVICE=$(DEVICE) tools/bench-vm
 
+# First the parsers in user space, then lines and messages on the live target.
+fuzz:
+	tests/fuzz/run $(FUZZ_SECONDS)
+	@tests/vm/host-deps
+	@status=0; for kernel in $(KERNELS); do \
+		echo "== kernel $$kernel"; \
+		FUZZ_LINES=$(FUZZ_LINES) SEED=$(SEED) KERNEL=$$kernel tests/t/mutants.t || status=1; \
+	done; exit $$status
+
 check:
 	tests/check
 
@@ -99,6 +112,6 @@ clean:
 distclean: clean
 	rm -rf .cache
 
-.PHONY: help modules dkms-install dkms-remove test matrix conformance bench bench-all bench-report check \
-	clean distclean
+.PHONY: help modules dkms-install dkms-remove test matrix conformance fuzz bench bench-all \
+	bench-report check clean distclean
 .DEFAULT_GOAL := help

@@ -423,6 +423,35 @@ def mutated(rng, pool):
         yield _mutate(rng, rng.choice(pool), rng.choice(pool))
 
 
+def _words_at_random(rng):
+    """A line that was never a good one."""
+    words = [rng.choice((*_PIECES, *_NUMBERS, *_BAD_TAILS, "DEV", "-", cases.key(32)))
+             for _ in range(rng.randrange(1, 9))]
+    if rng.randrange(2):
+        words[:5] = [rng.choice(BREAKABLE)[0], cases.key(32), rng.choice(_NUMBERS), "DEV", "0"]
+    return " ".join(words)
+
+
+def wild(rng, pool):
+    """Lines without end, changed so often that few of a pool's lines stay good; for ever."""
+    while True:
+        line = _words_at_random(rng) if not rng.randrange(8) else rng.choice(pool)
+        for _ in range(rng.choice((1, 1, 2, 4))):
+            line = _mutate(rng, line, rng.choice(pool))
+        yield line
+
+
+def messages(rng, good, bad):
+    """Messages without end to a mapping that takes the good ones: most are changed; for ever."""
+    while True:
+        text = rng.choice(good if rng.randrange(2) else bad)
+        for _ in range(rng.choice((0, 1, 1, 2))):
+            text = _mutate(rng, text, rng.choice(good + bad))
+        # What begins so is for device-mapper itself.
+        if not text.lstrip().startswith("@"):
+            yield text
+
+
 def _hostile_integrity(cipher, key, tail):
     if any(re.fullmatch(r"integrity:[^:]*", word) for word in tail):
         return "stock looks for a colon that is not there"

@@ -33,7 +33,7 @@ run_suite() {
 		env PYTHONPATH=/mnt/share/lib PYTHONDONTWRITEBYTECODE=1 \
 		${DCB_TARGET:+"DCB_TARGET=$DCB_TARGET"} \
 		${DCB_RECORD:+"DCB_RECORD=$DCB_RECORD"} \
-		${SEED:+"SEED=$SEED"} ${WHOLE:+"WHOLE=$WHOLE"} \
+		${SEED:+"SEED=$SEED"} ${WHOLE:+"WHOLE=$WHOLE"} ${FUZZ_LINES:+"FUZZ_LINES=$FUZZ_LINES"} \
 		python3 "/mnt/share/suites/$suite.py" ${SUITE_ARGS:-} || status=$?
 	# prove makes a failure of any status that is not 0; this says which kind it was.
 	case $status in
