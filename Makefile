@@ -24,6 +24,8 @@ help:
 	@echo 'make dkms-install   install the module with DKMS, for kernel KVER=$(KVER)'
 	@echo 'make dkms-remove    remove it again, all versions, from all kernels'
 	@echo 'make modules        build the module in this tree, without installing it'
+	@echo 'make tools          build the program crypt-bulk'
+	@echo 'make install-tools  install it, its man page and completion: PREFIX=/usr/local, DESTDIR='
 	@echo 'make bench          compare crypt-bulk with the stock target, in a VM of'
 	@echo '                    KERNEL=6.1 (or 6.12), CLOCK=instructions|wall, MODE=quick|full,'
 	@echo '                    DEVICE=ram|null'
@@ -42,6 +44,12 @@ help:
 
 modules:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+
+tools:
+	$(MAKE) -C tools/crypt-bulk
+
+install-tools:
+	$(MAKE) -C tools/crypt-bulk install
 
 dkms-install:
 	@command -v dkms >/dev/null || { echo >&2 'dkms is missing: apt install dkms'; exit 1; }
@@ -108,10 +116,11 @@ clean:
 	find . -path ./.cache -prune -o \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
 		-o -name '*.mod.c' -o -name '.*.cmd' -o -name Module.symvers -o -name modules.order \
 		-o -name .tmp_versions -o -name __pycache__ \) -exec rm -rf {} +
+	$(MAKE) -C tools/crypt-bulk clean
 
 distclean: clean
 	rm -rf .cache
 
-.PHONY: help modules dkms-install dkms-remove test matrix conformance fuzz bench bench-all \
-	bench-report check clean distclean
+.PHONY: help modules tools install-tools dkms-install dkms-remove test matrix conformance fuzz \
+	bench bench-all bench-report check clean distclean
 .DEFAULT_GOAL := help

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* crypt-bulk close, and crypt-bulk table. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "crypt-bulk.h"
+
+/* A mapping of ours, or of cryptsetup's; map_free() has to follow, whatever this returns. */
+static int get_crypt(struct map *map, const char *name)
+{
+	int ret = map_get(map, name);
+
+	if (!ret && !map_is_crypt(map))
+		ret = say_error(-EINVAL, "%s is no mapping of the target crypt-bulk or crypt",
+				name);
+	return ret;
+}
+
+/* The name of the integrity device below, if it is the one made for this mapping; else false. */
+static bool find_below(const struct map *map, char *below)
+{
+	char number[24] = "";
+	struct line line;
+	struct map lower;
+	bool found;
+
+	integrity_name(below, map->name);
+	if (line_parse(&line, map->params.data))
+		return false;
+	found = line_option(&line, "integrity:") && map_exists(below) && !map_get(&lower, below);
+	if (found) {
+		snprintf(number, sizeof(number), "%u:%u", lower.major, lower.minor);
+		found = !strcmp(lower.target, "integrity") && !strcmp(number, line.device);
+		map_free(&lower);
+	}
+	line_free(&line);
+	return found;
+}
+
+/**
+ * command_close() - crypt-bulk close NAME
+ * @options: the command line
+ */
+int command_close(const struct options *options)
+{
+	const char *name = options->args[0];
+	char below[NAME_ROOM];
+	bool stacked = false;
+	struct map map;
+	int ret;
+
+	ret = get_crypt(&map, name);
+	if (!ret) {
+		stacked = find_below(&map, below);
+		ret = map_remove(name, options->deferred, false);
+		if (ret == -EBUSY)
+			say_error(ret, "%s is in use: unmount it, or swapoff, first; or --deferred",
+				  name);
+		else if (ret)
+			say_error(ret, "%s cannot be removed: %s", name, strerror(-ret));
+	}
+	map_free(&map);
+	if (ret || !stacked)
+		return ret;
+	ret = map_remove(below, options->deferred, true);
+	return ret ? say_error(ret, "%s cannot be removed: %s", below, strerror(-ret)) : 0;
+}
+
+/**
+ * command_table() - crypt-bulk table NAME
+ * @options: the command line
+ *
+ * The bytes of a key are never printed, whatever the module's parameter hide_keys says.
+ */
+int command_table(const struct options *options)
+{
+	struct secret params = { 0 };
+	struct line line = { 0 };
+	struct map map;
+	int ret;
+
+	ret = get_crypt(&map, options->args[0]);
+	if (!ret)
+		ret = line_parse(&line, map.params.data);
+	if (!ret)
+		ret = line_print(&params, &line, line_key_named(&line) ? line.key : "-");
+	if (!ret)
+		printf("0 %llu %s %s\n", (unsigned long long)map.sectors, map.target, params.data);
+	secret_free(&params);
+	line_free(&line);
+	map_free(&map);
+	return ret;
+}
