@@ -18,11 +18,15 @@ dkms_value = $(shell sed -n 's/^$(1)="\(.*\)"$$/\1/p' dkms.conf)
 NAME := $(call dkms_value,PACKAGE_NAME)
 VERSION := $(call dkms_value,PACKAGE_VERSION)
 DKMS_TREE := /usr/src/$(NAME)-$(VERSION)
+# The place of a distribution's package, while it is built.
+DESTDIR ?=
+PREFIX ?= /usr/local
 DKMS_SOURCES := Makefile Kbuild dkms.conf LICENSE dm-crypt-bulk mempool-bulk
 
 help:
 	@echo 'make dkms-install   install the module with DKMS, for kernel KVER=$(KVER)'
 	@echo 'make dkms-remove    remove it again, all versions, from all kernels'
+	@echo 'make deb            build Debian packages, in dist/; make rpm builds RPM packages there'
 	@echo 'make modules        build the module in this tree, without installing it'
 	@echo 'make tools          build the program crypt-bulk'
 	@echo 'make install-tools  install it, its man page and completion: PREFIX=/usr/local, DESTDIR='
@@ -34,6 +38,7 @@ help:
 	@echo 'make test           run all tests, in VMs of KERNELS="6.1 6.12"; KERNEL=6.12/rt is one only'
 	@echo 'make matrix         run them on every kernel and flavour of tests/vm/kernels.tbl: hours;'
 	@echo '                    MATRIX=--load only builds and loads the module on each'
+	@echo 'make test-package   install, upgrade and remove the packages, and boot encrypted roots, in VMs'
 	@echo 'make conformance    compare thousands of table lines with the stock target, in VMs of'
 	@echo '                    KERNELS="6.1 6.12"; SEED=N repeats a run'
 	@echo 'make fuzz           random lines and messages: FUZZ_SECONDS=600 in user space, then'
@@ -58,12 +63,43 @@ dkms-install:
 	@if dkms status -m $(NAME) -v $(VERSION) -k $(KVER) | grep -q .; then \
 		dkms remove -m $(NAME) -v $(VERSION) -k $(KVER); fi
 	rm -rf $(DKMS_TREE)
-	mkdir -p $(DKMS_TREE)
-	cp -r $(DKMS_SOURCES) $(DKMS_TREE)
-	find $(DKMS_TREE) -type f ! -name '*.[ch]' ! -name 'Kbuild*' ! -name Makefile \
-		! -name dkms.conf ! -name LICENSE -delete
+	$(MAKE) install-source
 	@# DKMS would keep a newer version, and say that the older one is installed.
 	dkms install --force -m $(NAME) -v $(VERSION) -k $(KVER)
+
+# What DKMS builds from, without anything that an earlier build left in the tree.
+install-source:
+	mkdir -p $(DESTDIR)$(DKMS_TREE)
+	cp -r $(DKMS_SOURCES) $(DESTDIR)$(DKMS_TREE)
+	find $(DESTDIR)$(DKMS_TREE) -type f ! -name '*.[ch]' ! -name 'Kbuild*' ! -name Makefile \
+		! -name dkms.conf ! -name LICENSE -delete
+
+# The module's package in whatever format: its source, and what calls DKMS and goes into initramfs.
+install-package: install-source
+	rm $(DESTDIR)$(DKMS_TREE)/LICENSE
+	cd packaging/dkms && \
+	install -D -t $(DESTDIR)/usr/lib/dm-crypt-bulk build-modules update-initramfs && \
+	install -D -t $(DESTDIR)/usr/sbin dm-crypt-bulk-replace && \
+	install -D -m 644 -t $(DESTDIR)/usr/share/man/man8 dm-crypt-bulk-replace.8 && \
+	install -D -m 644 -t $(DESTDIR)/usr/share/dm-crypt-bulk replace-stock.conf && \
+	install -D initramfs-hook $(DESTDIR)/usr/share/initramfs-tools/hooks/dm-crypt-bulk && \
+	install -D dracut-module-setup.sh \
+		$(DESTDIR)/usr/lib/dracut/modules.d/90dm-crypt-bulk/module-setup.sh && \
+	install -D kernel-postinst $(DESTDIR)/etc/kernel/postinst.d/dm-crypt-bulk && \
+	install -D kernel-header-postinst $(DESTDIR)/etc/kernel/header_postinst.d/dm-crypt-bulk
+
+install-bench:
+	install -D -t $(DESTDIR)$(PREFIX)/share/crypt-bulk-tools tools/crypt-bulk-bench
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/crypt-bulk-tools/bench tools/bench/*.py
+	mkdir -p $(DESTDIR)$(PREFIX)/sbin
+	ln -sf ../share/crypt-bulk-tools/crypt-bulk-bench $(DESTDIR)$(PREFIX)/sbin/crypt-bulk-bench
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/crypt-bulk-bench.8
+
+deb:
+	packaging/build-deb dist
+
+rpm:
+	packaging/build-rpm dist
 
 # Every version that DKMS knows, not only the one of this tree: after an update there may be two.
 dkms-remove:
@@ -82,6 +118,9 @@ test:
 
 matrix:
 	tests/run $(MATRIX) all
+
+test-package:
+	tests/package/run
 
 conformance:
 	@tests/vm/host-deps
@@ -119,8 +158,9 @@ clean:
 	$(MAKE) -C tools/crypt-bulk clean
 
 distclean: clean
-	rm -rf .cache
+	rm -rf .cache dist
 
-.PHONY: help modules tools install-tools dkms-install dkms-remove test matrix conformance fuzz \
-	bench bench-all bench-report check clean distclean
+.PHONY: help modules tools install-tools dkms-install dkms-remove install-source install-package \
+	install-bench deb rpm test test-package matrix conformance fuzz bench bench-all \
+	bench-report check clean distclean
 .DEFAULT_GOAL := help
