@@ -65,6 +65,15 @@ class NullBlk:
         os.rmdir(self.directory)
 
 
+def cached(mib):
+    """A null_blk with a cache that can be flushed, and with FUA."""
+    try:
+        return NullBlk(mib, cache_size=4, fua=1)
+    except OSError:
+        # Where there is no such attribute, a cache alone gives it FUA.
+        return NullBlk(mib, cache_size=4)
+
+
 class SparseLoop:
     """A loop device on a sparse tmpfs file: terabytes of sectors, memory for those written."""
 

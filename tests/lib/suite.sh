@@ -34,6 +34,7 @@ run_suite() {
 		${DCB_TARGET:+"DCB_TARGET=$DCB_TARGET"} \
 		${DCB_RECORD:+"DCB_RECORD=$DCB_RECORD"} \
 		${SEED:+"SEED=$SEED"} ${WHOLE:+"WHOLE=$WHOLE"} ${FUZZ_LINES:+"FUZZ_LINES=$FUZZ_LINES"} \
+		${LONG:+"LONG=$LONG"} \
 		python3 "/mnt/share/suites/$suite.py" ${SUITE_ARGS:-} || status=$?
 	# prove makes a failure of any status that is not 0; this says which kind it was.
 	case $status in

@@ -244,12 +244,7 @@ def test_discard_offset(test):
 
 @tap.test("flush and FUA reach the device")
 def test_flush(test):
-    attributes = {"cache_size": 4}
-    try:
-        backing = test.enter(blockdev.NullBlk(4, fua=1, **attributes))
-    except OSError:
-        # Where null_blk has no such attribute, a cache alone gives it FUA.
-        backing = test.enter(blockdev.NullBlk(4, **attributes))
+    backing = test.enter(blockdev.cached(4))
     for options in ([], BYPASS):
         mapping = encrypted(test, backing, options)
         with blockdev.Direct(mapping.path) as device, blockdev.BlockTrace(backing) as trace:
