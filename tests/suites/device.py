@@ -14,6 +14,7 @@ import subprocess
 import audit
 import blockdev
 import cases
+import disks
 import dm
 import integrity
 import kernel
@@ -45,40 +46,13 @@ def as_stock(text):
     return text.replace(dm.TARGET, dm.STOCK)
 
 
-class Disk:
-    """A disk that a driver made, with what the suites ask of one."""
-
-    def __init__(self, name):
-        self.path, self.sysfs = f"/dev/{name}", f"/sys/block/{name}"
-        self.dev = blockdev.read_text(f"{self.sysfs}/dev")
-        self.sectors = int(blockdev.read_text(f"{self.sysfs}/size"))
-
-
-@contextlib.contextmanager
-def new_disk(prefix, module, *parameters):
-    """The disk that appears when a module is loaded."""
-    before = set(os.listdir("/sys/block"))
-    kernel.modprobe(module, *parameters)
-
-    def appeared():
-        return sorted(name for name in set(os.listdir("/sys/block")) - before
-                      if name.startswith(prefix))
-    found = tap.poll(appeared)
-    if not found:
-        raise RuntimeError(f"no disk of {module}")
-    yield Disk(found[0])
-    # The scan of a new disk may still hold it.
-    if not tap.poll(lambda: kernel.rmmod(module).returncode == 0, timeout=10):
-        raise RuntimeError(f"{module} is still in use")
-
-
 def atomic_disk():
     """A SCSI disk, with atomic writes where its driver has them."""
     parameters = ["dev_size_mb=16", "sector_size=512"]
     if "atomic_wr:" in kernel.modinfo("scsi_debug", "parm"):
         parameters.append("atomic_wr=1")
     kernel.modprobe("sd_mod")
-    return new_disk("sd", "scsi_debug", *parameters)
+    return disks.new("sd", "scsi_debug", *parameters)
 
 
 @contextlib.contextmanager
@@ -88,7 +62,7 @@ def memory_disk():
     kernel.modprobe("nd_e820")
     if not tap.poll(lambda: os.path.exists("/sys/block/pmem0")):
         raise RuntimeError("no persistent memory: is memmap= on the kernel's command line?")
-    disk = Disk("pmem0")
+    disk = disks.Disk("pmem0")
     if blockdev.queue(disk)["queue/dax"] != "1":
         raise RuntimeError("files on this memory could not be mapped directly")
     yield disk
