@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "crypt-bulk.h"
 
@@ -75,6 +76,8 @@ static int run_command(const struct command *command, int argc, char **argv)
 	if (options.args_count < command->least || options.args_count > command->most)
 		return say_error(-EINVAL, "usage: crypt-bulk %s [OPTION]... %s", command->name,
 				 command->arguments);
+	if (geteuid() && command->bit != COMMAND_DOCTOR)
+		return say_error(-EINVAL, "crypt-bulk %s needs root's rights", command->name);
 	if (options.debug)
 		crypt_set_debug_level(CRYPT_DEBUG_ALL);
 	return command->run(&options);

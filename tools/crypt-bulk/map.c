@@ -135,8 +135,6 @@ int map_get(struct map *map, const char *name)
 
 	if (ret == -ENXIO)
 		return say_error(ret, "%s is not active", name);
-	if (ret == -EACCES || ret == -EPERM)
-		return say_error(-EINVAL, "device-mapper does not answer: be root");
 	if (ret)
 		return say_error(ret, "cannot read the table of %s: %s", name, strerror(-ret));
 	return 0;
@@ -461,8 +459,6 @@ int target_require(const char *target)
 	uint32_t version[3];
 	int ret = target_version(target, version);
 
-	if (ret == -EACCES || ret == -EPERM)
-		return say_error(-EINVAL, "device-mapper does not answer: be root");
 	if (ret)
 		return say_error(-ENOSYS,
 				 "the kernel has no target %s; crypt-bulk doctor says why", target);

@@ -266,7 +266,7 @@ static int print_all(const struct options *options)
 	ret = map_list(add_if_crypt, all);
 	count = json_object_array_length(all);
 	if (ret)
-		say_error(-EINVAL, "device-mapper does not answer: be root");
+		say_error(-EINVAL, "device-mapper does not answer: modprobe dm-mod");
 	else if (options->json)
 		puts(json_object_to_json_string_ext(all, JSON_C_TO_STRING_PRETTY));
 	else if (!count)
