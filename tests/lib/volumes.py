@@ -131,6 +131,15 @@ class Volume:
         return tables + [cryptsetup("status", self.NAME)]
 
 
+def forget(test):
+    """Whatever happens, no mapping of a volume outlives the test."""
+    def remove():
+        for name in Volume(None, (), b"").mappings():
+            dm.resume(name)
+            dm.remove(name)
+    test.defer(remove)
+
+
 def luks(device, *options, version=2, slots="512k"):
     """A LUKS volume; reencryption wants slots for two keys, 2016k."""
     create = ["luksFormat", "--batch-mode", "--type", f"luks{version}", "--key-file", "-",
