@@ -52,7 +52,6 @@ int exit_status(int error)
 	case 0:
 		return 0;
 	case -EPERM:
-	case -ENOKEY:
 		return 2;
 	case -ENOMEM:
 		return 3;

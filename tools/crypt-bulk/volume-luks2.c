@@ -145,7 +145,7 @@ static int loaded(const struct volume *volume, int ret, bool test)
 	if (ret < 0)
 		return ret;
 	if (!test && !keyring_has("logon", strchr(volume->key.name, ':') + 1))
-		return -ENOKEY;
+		return -EOPNOTSUPP;
 	return 0;
 }
 
