@@ -7,13 +7,15 @@ readonly KERNEL_BUILD_PACKAGES=(
 	python3-minimal rsync xz-utils
 )
 
-# What a flavour is made to find, by files of tests/vm/config.
+# The options of the table's line, by files of tests/vm/config.
 kernel_config()
 {
-	case $1 in
-	debug) cat "$VM_DIR"/config/{guest,debug,kasan} ;;
-	kcsan) cat "$VM_DIR"/config/{guest,debug,kcsan} ;;
-	*) harness_error "tests/vm/kernels.tbl: no options for flavour $1" ;;
+	local guest=("$VM_DIR/config/guest" "$VM_DIR/config/guest-${ROW%-*}")
+
+	case ${ROW##*-} in
+	debug) cat "${guest[@]}" "$VM_DIR"/config/{debug,kasan} ;;
+	kcsan) cat "${guest[@]}" "$VM_DIR"/config/{debug,kcsan} ;;
+	*) harness_error "tests/vm/kernels.tbl: no options for $ROW" ;;
 	esac
 }
 
@@ -23,7 +25,7 @@ need_kernel()
 {
 	local key
 
-	kernel_config "${ROW##*-}" >"$TMP/kernel.config"
+	kernel_config >"$TMP/kernel.config"
 	key=$({
 		echo "$ROW $SUITE $SOURCE"
 		echo "$1"
