@@ -83,6 +83,8 @@ install-package: install-source
 	install -D -m 644 -t $(DESTDIR)/usr/share/man/man8 dm-crypt-bulk-replace.8 && \
 	install -D -m 644 -t $(DESTDIR)/usr/share/dm-crypt-bulk replace-stock.conf && \
 	install -D initramfs-hook $(DESTDIR)/usr/share/initramfs-tools/hooks/dm-crypt-bulk && \
+	install -D initramfs-script \
+		$(DESTDIR)/usr/share/initramfs-tools/scripts/init-premount/dm-crypt-bulk && \
 	install -D dracut-module-setup.sh \
 		$(DESTDIR)/usr/lib/dracut/modules.d/90dm-crypt-bulk/module-setup.sh && \
 	install -D kernel-postinst $(DESTDIR)/etc/kernel/postinst.d/dm-crypt-bulk && \
