@@ -65,7 +65,10 @@ make_initrd()
 		MERGE_OUTPUT=$MERGE_OUTPUT
 	EOF
 	pack_initrd "$dir" >"$TMP/run.cpio"
-	cat "$BASE/initrd.cpio" "$TMP/layer.cpio" "$TMP/run.cpio" >"$TMP/initramfs"
+	BOOT_KERNEL=$BASE/vmlinuz
+	BOOT_INITRD=$TMP/initramfs
+	BOOT_ROOT=$BASE/root.ext4
+	cat "$BASE/initrd.cpio" "$TMP/layer.cpio" "$TMP/run.cpio" >"$BOOT_INITRD"
 }
 
 # A copy, since the cloud kernels share no directories. The cache is hidden: it may be inside DIR.
@@ -106,17 +109,19 @@ add_disk()
 	)
 }
 
+# BOOT_KERNEL and BOOT_INITRD are what is booted, BOOT_ROOT the image of its root if it is one of a
+# kernel's base.
 compose_qemu()
 {
 	local arguments="console=ttyS0 ignore_loglevel printk.devkmsg=on panic=-1 oops=panic"
 	# On a busy machine an emulated processor can stand still for long: that alone is no fault.
 	arguments+=" rcupdate.rcu_cpu_stall_timeout=120 sysctl.kernel.watchdog_thresh=30"
-	local cpu=max number=0 size
+	local cpu=max number=0 disk
 
 	QEMU=(
 		qemu-system-x86_64 -name "dm-crypt-bulk-$ROW"
 		-nodefaults -no-user-config -display none -no-reboot
-		-smp "$SMP" -m "$MEM" -kernel "$BASE/vmlinuz" -initrd "$TMP/initramfs"
+		-smp "$SMP" -m "$MEM" -kernel "$BOOT_KERNEL" -initrd "$BOOT_INITRD"
 		-serial "file:$TMP/console"
 	)
 	case $ACCEL in
@@ -152,10 +157,12 @@ compose_qemu()
 		-device "virtserialport,chardev=ctl,name=dcb-ctl"
 	)
 
-	for size in "${DISKS[@]}"; do
-		truncate -s "$size" "$TMP/disk$number"
-		add_disk "$TMP/disk$number" "test-disk$number" "$(printf %#x $((number + 4)))" \
-			,discard=unmap
+	for disk in "${DISKS[@]}"; do
+		if [[ $disk != */* ]]; then
+			truncate -s "$disk" "$TMP/disk$number"
+			disk=$TMP/disk$number
+		fi
+		add_disk "$disk" "test-disk$number" "$(printf %#x $((number + 4)))" ,discard=unmap
 		((++number))
 	done
 	if [[ $NVME ]]; then
@@ -168,7 +175,9 @@ compose_qemu()
 			-device "nvme-ns,drive=test-nvme,$sectors"
 		)
 	fi
-	add_disk "$BASE/root.ext4" dcb-root 0x1e ,readonly=on
+	if [[ $BOOT_ROOT ]]; then
+		add_disk "$BOOT_ROOT" dcb-root 0x1e ,readonly=on
+	fi
 	if [[ $SHARE ]]; then
 		add_disk "$TMP/share.ext4" dcb-share 0x1f ,readonly=on
 	fi
@@ -225,4 +234,48 @@ run_vm()
 	done
 	exec {ctl_in}>&- {ctl_out}>&-
 	tr -d '\r' <"$TMP/console" >"$TMP/kernel.log" 2>/dev/null || true
+}
+
+keep_log()
+{
+	local kept=$CACHE/logs/kernel-$ROW-$$.log
+
+	cp "$TMP/kernel.log" "$kept"
+	say "the kernel's whole log: $kept"
+	keep_newest 30 "$CACHE"/logs/kernel-*
+}
+
+# Exits as the run went. A report of the kernel explains the rest, so it goes first.
+conclude()
+{
+	if awk -f "$VM_DIR/lib/splats.awk" "$TMP/kernel.log" >"$TMP/report"; then
+		say "the guest's kernel reported a fault" \
+			"(COMMAND $(describe_end)); the log from there on:"
+		cat "$TMP/report" >&2
+		keep_log
+		exit "$EXIT_SPLAT"
+	elif [[ $TIMED_OUT == yes ]]; then
+		say "time ran out after $TIMEOUT s; the end of the kernel's log:"
+		tail -n 60 "$TMP/kernel.log" >&2
+		keep_log
+		exit "$EXIT_TIMEOUT"
+	elif [[ -z $VERDICT ]]; then
+		say "the VM went down before COMMAND had ended; the end of the kernel's log:"
+		tail -n 30 "$TMP/kernel.log" >&2
+		cat "$TMP/qemu.log" >&2
+		keep_log
+		exit "$EXIT_HARNESS"
+	fi
+	exit "$VERDICT"
+}
+
+describe_end()
+{
+	if [[ $TIMED_OUT == yes ]]; then
+		echo "ran out of time after $TIMEOUT s"
+	elif [[ $VERDICT ]]; then
+		echo "exited with $VERDICT"
+	else
+		echo "did not end"
+	fi
 }
