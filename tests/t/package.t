@@ -1,0 +1,25 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# The packages with real apt and dpkg, in the root that the kernel's modules are built in; machines
+# that boot are in tests/package.
+set -euo pipefail
+
+tests=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source-path=SCRIPTDIR source=../vm/lib/common.sh
+. "$tests/vm/lib/common.sh"
+# shellcheck source=../vm/lib/image.sh
+. "$tests/vm/lib/image.sh"
+
+find_kernel "${KERNEL:-6.1}" cloud
+PATH=$PATH:/usr/sbin:/sbin
+"$tests/vm/host-deps"
+open_cache
+need_base
+version=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"$/\1/p' "$TREE/dkms.conf")
+for number in "$version" "$version.1"; do
+	"$TREE/packaging/build-deb" "$TMP/deb" "$number" >"$TMP/deb.log" 2>&1 || {
+		cat "$TMP/deb.log" >&2
+		exit 1
+	}
+done
+isolated "$tests/package/in-root" "$BASE/root" "$TMP/deb" "$TMP" "$(<"$BASE/kver")" "$version"
