@@ -18,8 +18,9 @@ _MAGIC, _VERSION = 0x6a736677736872, 1
 _ENTRY = struct.Struct("<QQQQ")
 _FLUSH, _FUA, _DISCARD, _MARK = 1, 2, 4, 8
 
-# data: what is written at byte offset; cut: the power may fail after it; mark: a text, or None.
-Entry = collections.namedtuple("Entry", "offset data cut mark")
+# data: what is written at byte offset; fua: with FUA; cut: the power may fail after it; mark: a
+# text, or None.
+Entry = collections.namedtuple("Entry", "offset data fua cut mark")
 
 
 class LogWrites(dm.Mapping):
@@ -55,4 +56,5 @@ def entries(log):
             # The target's own, when it goes.
             if mark == "dm-log-writes-end":
                 continue
-            yield Entry(sector * size, data, bool(flags & (_FLUSH | _FUA)), mark)
+            yield Entry(sector * size, data, bool(flags & _FUA), bool(flags & (_FLUSH | _FUA)),
+                        mark)
