@@ -227,6 +227,7 @@ def test_io(test, name):
     test.enter(kernel.Parameter("recycle", "N"))
     mapping = test.enter(dm.crypt(line, sectors))
     device = test.enter(blockdev.Direct(mapping.path))
+    reached = 0
     for size in SIZES:
         data = BLOB[size >> 9:][:size]
         device.write(0, bytes(size))
@@ -243,7 +244,9 @@ def test_io(test, name):
             test.equal(result, 0, f"read of {size}, allocation {number}: errno")
             test.check(got == [data], f"read of {size}, allocation {number}: data")
         places = writes.where + reads.where
+        reached += len(writes.tried + reads.tried)
         tap.diag(f"{size} bytes: {len(writes.tried + reads.tried)} points: {dict(places)}")
+    test.check(reached, "an allocation is reached")
 
 
 @tap.each("no memory at all for a while: {0}", [(kind.name,) for kind in IO_KINDS], timeout=300)

@@ -135,7 +135,9 @@ def test_cuts(test, which):
         return cases.line(cipher, KEY, 0, below.dev, 8, options)
     models = [Model(number) for number in range(WRITERS)]
     with logwrites.LogWrites(device, log) as logged, dm.crypt(line(logged), size >> 9) as mapping:
-        blockdev.write(mapping.path, 0, bytes(size))
+        with blockdev.Direct(mapping.path) as whole:
+            whole.write(0, bytes(size))
+            whole.sync()
         has_fua = blockdev.read_text(f"{mapping.sysfs}/queue/fua") == "1"
         end = time.monotonic() + SECONDS
         test.threads([lambda model=model: write(model, mapping.path, logged, end,

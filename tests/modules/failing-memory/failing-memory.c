@@ -63,6 +63,13 @@ MODULE_PARM_DESC(failed, "How many of them have failed");
 module_param_string(where, where, sizeof(where), 0444);
 MODULE_PARM_DESC(where, "The function in which the last one failed");
 
+/* Functions of the block layer that hand bios to a driver, at once or when they have piled up. */
+static bool is_submission(const char *symbol)
+{
+	return str_has_prefix(symbol, "submit_bio") || str_has_prefix(symbol, "blk_") ||
+	       str_has_prefix(symbol, "__blk_");
+}
+
 /* Is the module on the stack, and not only as who submitted a bio? Symbol gets its function. */
 static bool is_asked_for(char *symbol)
 {
@@ -74,7 +81,7 @@ static bool is_asked_for(char *symbol)
 		const char *module;
 
 		sprint_symbol_no_offset(symbol, frames[i]);
-		if (str_has_prefix(symbol, "submit_bio"))
+		if (is_submission(symbol))
 			return false;
 		module = strchr(symbol, '[');
 		if (module && str_has_prefix(module + 1, of) && module[1 + strlen(of)] == ']')
