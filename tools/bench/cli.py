@@ -64,14 +64,14 @@ QUICK = {
     "rw": ["write"],
     "bs": ["1M", "128K", "4K"],
     "flags": ["bypass"],
-    "rounds": {"wall": 4, "instructions": 4},
+    "rounds": {"wall": 4, "instructions": 2},
     "seconds": {"wall": 0.5, "instructions": 0.2},
 }
 FULL = {
     "rw": ["write", "read", "randwrite", "randread"],
     "bs": ["1M", "128K", "16K", "4K"],
     "flags": ["bypass", "default"],
-    "rounds": {"wall": 6, "instructions": 4},
+    "rounds": {"wall": 6, "instructions": 2},
     "seconds": {"wall": 2, "instructions": 0.25},
 }
 
@@ -137,7 +137,7 @@ def make_parser():
                       help="sequential writes with bypass options, 4 rounds of 0.5 s (default)")
     mode.add_argument("--full", action="store_true",
                       help="sequential and random writes and reads, one more size, bypass and "
-                      "default options, 6 rounds of 2 s (an instruction clock needs less: 4 "
+                      "default options, 6 rounds of 2 s (an instruction clock needs less: 2 "
                       "rounds of 0.2 s, or 0.25 s for --full)")
     what.add_argument("--ciphers", metavar="LIST", type=comma_list, default="cipher_null,aes-xts",
                       help="see below (default %(default)s)")
