@@ -276,7 +276,12 @@ static inline int cbulk_md5_whole_blocks(const struct cbulk_md5 *md5, const stru
 #ifdef CBULK_HAVE_BIOSET_INTEGRITY
 static inline int cbulk_payload_pool_init(struct bio_set *bios, int nr)
 {
-	return bioset_init(bios, nr, 0, 0) ?: bioset_integrity_create(bios, nr);
+	const int ret = bioset_init(bios, nr, 0, 0);
+
+	if (ret)
+		return ret;
+	/* What it returns when there is no memory is no errno. */
+	return bioset_integrity_create(bios, nr) ? -ENOMEM : 0;
 }
 
 static inline void cbulk_payload_from(struct bio *bio, struct bio_set *bios)
