@@ -14,7 +14,7 @@ def verify(test, mapping, **options):
                 "randseed": 42, "verify": "crc32c", "verify_fatal": 1, "verify_dump": 0,
                 "do_verify": 1, **options}
     # A kernel that checks every access sees in a part of it what others would not see in all.
-    if re.fullmatch(r"\d+m", settings.get("size", "")):
+    if re.fullmatch(r"\d+m", str(settings.get("size", ""))):
         settings["size"] = f"{int(settings['size'][:-1]) * 1024 // tap.SLOWNESS}k"
     command = ["fio", "--output-format=json", "--eta=never"]
     command += [f"--{key}={value}" for key, value in settings.items()]
