@@ -51,8 +51,7 @@ class NullBlk:
         self.dev = read_text(f"{self.sysfs}/dev")
 
     def _set(self, key, value):
-        with open(f"{self.directory}/{key}", "w") as file:
-            file.write(str(value))
+        kernel.write_text(f"{self.directory}/{key}", value)
 
     def _get(self, key):
         return read_text(f"{self.directory}/{key}")
@@ -192,17 +191,13 @@ class HugeBuffer:
     def __init__(self, size):
         pages = -(-size // (2 << 20))
         kernel.settle()
-        self._reserve(pages)
+        kernel.write_text(self.COUNT, pages)
         if int(read_text(self.COUNT)) < pages:
             raise RuntimeError("no huge pages to be had")
         map_hugetlb = 0x40000
         self._map = mmap.mmap(-1, pages << 21,
                               flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | map_hugetlb)
         self.view = memoryview(self._map)[:size]
-
-    def _reserve(self, pages):
-        with open(self.COUNT, "w") as file:
-            file.write(str(pages))
 
     def fill(self, data):
         self.view[:] = data
@@ -213,7 +208,7 @@ class HugeBuffer:
     def __exit__(self, *_exc):
         self.view.release()
         self._map.close()
-        self._reserve(0)
+        kernel.write_text(self.COUNT, 0)
 
 
 class BlockTrace:
@@ -227,16 +222,11 @@ class BlockTrace:
         major, minor = device.dev.split(":")
         self.event = f"{self.ROOT}/events/block/block_bio_queue"
         # The kernel's own dev_t: 12 bits and 20 bits.
-        self._put(f"{self.event}/filter", f"dev == {int(major) << 20 | int(minor)}")
-
-    @staticmethod
-    def _put(path, text):
-        with open(path, "w") as file:
-            file.write(text)
+        kernel.write_text(f"{self.event}/filter", f"dev == {int(major) << 20 | int(minor)}")
 
     def __enter__(self):
-        self._put(f"{self.ROOT}/trace", "")
-        self._put(f"{self.event}/enable", "1")
+        kernel.write_text(f"{self.ROOT}/trace", "")
+        kernel.write_text(f"{self.event}/enable", "1")
         return self
 
     def bios(self):
@@ -259,5 +249,5 @@ class BlockTrace:
                     if "block_bio_queue:" in line]
 
     def __exit__(self, *_exc):
-        self._put(f"{self.event}/enable", "0")
-        self._put(f"{self.event}/filter", "0")
+        kernel.write_text(f"{self.event}/enable", "0")
+        kernel.write_text(f"{self.event}/filter", "0")

@@ -67,14 +67,19 @@ def users(name):
         return int(file.read())
 
 
+def write_text(path, text):
+    """Write to a file of sysfs, procfs or the like."""
+    with open(path, "w") as file:
+        file.write(str(text))
+
+
 def parameter(name, value=None, module=MODULE):
     """Read a module parameter, or set it."""
     path = f"/sys/module/{module}/parameters/{name}"
     if value is None:
         with open(path) as file:
             return file.read().strip()
-    with open(path, "w") as file:
-        file.write(str(value))
+    write_text(path, value)
     return None
 
 
@@ -106,15 +111,11 @@ class NoModprobe:
     def __enter__(self):
         with open(self.PATH) as file:
             self.before = file.read()
-        self._put("\n")
+        write_text(self.PATH, "\n")
         return self
 
-    def _put(self, text):
-        with open(self.PATH, "w") as file:
-            file.write(text)
-
     def __exit__(self, *_exc):
-        self._put(self.before)
+        write_text(self.PATH, self.before)
 
 
 def warn_again():
@@ -122,14 +123,12 @@ def warn_again():
     path = "/sys/kernel/debug/clear_warn_once"
     if not os.path.exists(path):
         subprocess.run(["mount", "-t", "debugfs", "debugfs", "/sys/kernel/debug"], check=True)
-    with open(path, "w") as file:
-        file.write("1")
+    write_text(path, 1)
 
 
 def hurry_rcu():
     """Expedite grace periods: a suite that makes a thousand mappings waits for little else."""
-    with open("/sys/kernel/rcu_expedited", "w") as file:
-        file.write("1")
+    write_text("/sys/kernel/rcu_expedited", 1)
 
 
 def open_crypto_api():
@@ -140,8 +139,7 @@ def open_crypto_api():
     path = "/proc/sys/crypto/af_alg_restrict"
     modprobe("af_alg", check=False)
     if os.path.exists(path):
-        with open(path, "w") as file:
-            file.write("0")
+        write_text(path, 0)
 
 
 def meminfo():
@@ -157,8 +155,7 @@ def meminfo():
 def settle():
     """Give back what caches hold, so that two readings of free memory can be compared."""
     os.sync()
-    with open("/proc/sys/vm/drop_caches", "w") as file:
-        file.write("3")
+    write_text("/proc/sys/vm/drop_caches", 3)
     _shrink("")
 
 
@@ -166,8 +163,8 @@ def _shrink(prefix):
     """Take back what CPUs keep of these slab caches for themselves."""
     for path in glob.glob(f"/sys/kernel/slab/{prefix}*/shrink"):
         # A cache may go away meanwhile.
-        with contextlib.suppress(FileNotFoundError), open(path, "w") as file:
-            file.write("1")
+        with contextlib.suppress(FileNotFoundError):
+            write_text(path, 1)
 
 
 def _on_cpu_lists_kib():

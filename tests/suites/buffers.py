@@ -239,11 +239,6 @@ def test_rounds(test):
     test.check(lost[-1] < 2048, f"every 50 mappings lose memory: {lost} KiB")
 
 
-def drop_caches():
-    with open("/proc/sys/vm/drop_caches", "w") as file:
-        file.write("2")
-
-
 @tap.test("memory pressure takes back what is kept")
 def test_drop_caches(test):
     backing = test.enter(blockdev.NullBlk(8))
@@ -252,7 +247,7 @@ def test_drop_caches(test):
         for mapping in mappings:
             write(mapping, MIB, 3)
             test.check(check_at_rest(test, mapping) >= 32, "it kept pages")
-        drop_caches()
+        kernel.write_text("/proc/sys/vm/drop_caches", 2)
         for mapping in mappings:
             test.equal(check_at_rest(test, mapping), 0, "pages kept")
             write(mapping, MIB, 1)
@@ -285,11 +280,6 @@ class Verifying(threading.Thread):
         self.test.check(not self.is_alive() and self.runs, f"fio ran {self.runs} times")
 
 
-def put(path, text):
-    with open(path, "w") as file:
-        file.write(str(text))
-
-
 @tap.test("CPUs go offline and come back under load")
 def test_hotplug(test):
     switch = f"/sys/devices/system/cpu/cpu{CPUS - 1}/online"
@@ -297,13 +287,13 @@ def test_hotplug(test):
         raise tap.Skip("no CPU that can be switched off")
     backing = test.enter(blockdev.NullBlk(16))
     mapping = encrypted(test, backing)
-    test.defer(put, switch, 1)
+    test.defer(kernel.write_text, switch, 1)
     with kernel.Parameter("recycle_seconds", 600):
         with Verifying(test, mapping):
             for _ in range(4):
-                put(switch, 0)
+                kernel.write_text(switch, 0)
                 time.sleep(0.3)
-                put(switch, 1)
+                kernel.write_text(switch, 1)
                 time.sleep(0.3)
         # Nobody but the writer works here, on this CPU: all that is kept goes with it.
         nothing = test.enter(dm.Mapping([(0, backing.sectors, "zero", "")]))
@@ -313,9 +303,9 @@ def test_hotplug(test):
         write(other, 65536, 8)
         os.sched_setaffinity(0, range(CPUS))
         test.check(check_at_rest(test, other) > 0, "it kept pages")
-        put(switch, 0)
+        kernel.write_text(switch, 0)
         test.equal(check_at_rest(test, other), 0, "pages kept with the CPU gone")
-        put(switch, 1)
+        kernel.write_text(switch, 1)
         write(other, 65536, 8)
 
 

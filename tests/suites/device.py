@@ -215,8 +215,7 @@ def test_workqueue_names(test):
     queue = next((name for name in os.listdir(WORKQUEUES) if name.startswith("kcryptd-")), None)
     if queue:
         path = f"{WORKQUEUES}/{queue}/cpumask"
-        with open(path, "w") as file:
-            file.write("1")
+        kernel.write_text(path, 1)
         test.equal(int(blockdev.read_text(path), 16), 1, "the CPUs that encrypt can be chosen")
     blockdev.write(mapping.path, 0, b"w" * MIB)
     test.check(blockdev.read(mapping.path, 0, MIB) == b"w" * MIB, "written and read")

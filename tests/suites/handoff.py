@@ -88,14 +88,9 @@ def check_sizes(test, mapping, cpus):
             test.check(counted.reads[0] > 0, f"{size} bytes: no read was decrypted at once")
 
 
-def put(path, text):
-    with open(path, "w") as file:
-        file.write(str(text))
-
-
 def nonrotational(test, mib=16, **attributes):
     backing = test.enter(blockdev.NullBlk(mib, **attributes))
-    put(f"{backing.sysfs}/queue/rotational", 0)
+    kernel.write_text(f"{backing.sysfs}/queue/rotational", 0)
     return backing
 
 
@@ -125,20 +120,20 @@ def test_one_cpu(test):
     if CPUS != 2 or not os.path.exists(switch):
         raise tap.Skip("no second CPU that can be switched off")
     mapping = encrypted(test, nonrotational(test))
-    test.defer(put, switch, 1)
-    put(switch, 0)
+    test.defer(kernel.write_text, switch, 1)
+    kernel.write_text(switch, 0)
     check_sizes(test, mapping, 1)
     # Long stretches of work do not belong where a read completes, whatever else there is.
     counted = count(mapping, 2 * COMPLETION, 4)
     test.equal(counted.writes[1], 0, "writes queued")
-    put(switch, 1)
+    kernel.write_text(switch, 1)
     check_sizes(test, mapping, 2)
 
 
 @tap.test("a device that rotates, or has zones, or a driver of its own: as dm-crypt")
 def test_stock(test):
     rotating = test.enter(blockdev.NullBlk(16))
-    put(f"{rotating.sysfs}/queue/rotational", 1)
+    kernel.write_text(f"{rotating.sysfs}/queue/rotational", 1)
     mapping = encrypted(test, rotating)
     test.check(not adapts(mapping), "it does not adapt to a disk that rotates")
     counted = count(mapping, 4096)
@@ -210,7 +205,7 @@ def cached(test):
         backing = test.enter(blockdev.NullBlk(16, cache_size=4, fua=1))
     except OSError:
         backing = test.enter(blockdev.NullBlk(16, cache_size=4))
-    put(f"{backing.sysfs}/queue/rotational", 0)
+    kernel.write_text(f"{backing.sysfs}/queue/rotational", 0)
     return backing
 
 
@@ -259,8 +254,8 @@ def test_verify(test, _name, irqmode):
         if cpus < CPUS:
             if CPUS > 2 or not os.path.exists(switch):
                 continue
-            test.defer(put, switch, 1)
-            put(switch, 0)
+            test.defer(kernel.write_text, switch, 1)
+            kernel.write_text(switch, 0)
         mapping = encrypted(test, backing, ["sector_size:4096"] if cipher == NULL else [], cipher)
         test.check(adapts(mapping), "it adapts")
         fio.verify(test, mapping, rw="randwrite", bsrange="4k-256k", blockalign=4096, iodepth=64,
@@ -288,7 +283,7 @@ class Disk:
 @tap.each("fio --verify on a virtio disk: {0}", ["default options", "no_read_workqueue"])
 def test_disk(test, which):
     disk = Disk(DISK)
-    put(f"{disk.sysfs}/queue/rotational", 0)
+    kernel.write_text(f"{disk.sysfs}/queue/rotational", 0)
     mapping = encrypted(test, disk, [] if "default" in which else [which])
     test.equal(adapts(mapping), "default" in which, "it adapts")
     fio.verify(test, mapping, rw="randwrite", bsrange="4k-256k", blockalign=4096, iodepth=64,

@@ -100,8 +100,7 @@ def test_large_bio(test, which):
     stock = encrypted(test, backing, target=dm.STOCK)
     for device in (backing, mapping):
         limit = blockdev.read_text(f"{device.sysfs}/queue/max_hw_sectors_kb")
-        with open(f"{device.sysfs}/queue/max_sectors_kb", "w") as file:
-            file.write(limit)
+        kernel.write_text(f"{device.sysfs}/queue/max_sectors_kb", limit)
     with blockdev.HugeBuffer(4 * MIB) as buffer, blockdev.BlockTrace(mapping) as trace, \
             open(mapping.path, "r+b", buffering=0, opener=blockdev.direct_opener) as file:
         buffer.fill(BLOB[:4 * MIB])

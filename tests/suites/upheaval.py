@@ -57,8 +57,7 @@ def test_vanish(test, way):
     mapping = test.enter(dm.crypt(line(way, disk), disk.sectors))
     with Load(test, mapping.path, count=8, tolerated=(errno.EIO, errno.ENODEV)) as load:
         load.progress(3)
-        with open(f"{disk.sysfs}/device/delete", "w") as file:
-            file.write("1")
+        kernel.write_text(f"{disk.sysfs}/device/delete", 1)
         test.check(tap.poll(lambda: all(load.refused)), f"errors come through: {load.refused}")
         # Each thread goes on getting errors: none of them waits for a disk that is not there.
         before = list(load.refused)
