@@ -15,11 +15,5 @@ PATH=$PATH:/usr/sbin:/sbin
 "$tests/vm/host-deps"
 open_cache
 need_base
-version=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"$/\1/p' "$TREE/dkms.conf")
-for number in "$version" "$version.1"; do
-	"$TREE/packaging/build-deb" "$TMP/deb" "$number" >"$TMP/deb.log" 2>&1 || {
-		cat "$TMP/deb.log" >&2
-		exit 1
-	}
-done
+version=$("$tests/package/build" "$TMP/deb")
 isolated "$tests/package/in-root" "$BASE/root" "$TMP/deb" "$TMP" "$(<"$BASE/kver")" "$version"
