@@ -5,6 +5,7 @@
 # run_suite SUITE [harness options ...]
 #	KERNEL=6.1	the kernel, and FLAVOUR=cloud its flavour, as tests/vm/run knows them
 #	extra=DIR	a directory that the guest sees as /mnt/share/extra
+#	program=yes	the program crypt-bulk, and what its tests need, are there instead
 #	SUITE_ARGS	words given to the suite: only tests whose name has one of them are run
 
 tests=$(cd "$(dirname "$0")/.." && pwd)
@@ -22,6 +23,10 @@ run_suite() {
 	fi
 	if [ "${extra-}" ]; then
 		cp -r "$extra" "$share/extra"
+	fi
+	if [ "${program-}" ]; then
+		mkdir "$share/extra"
+		"$tests/program/build" "$share/extra" || exit
 	fi
 	# What takes the kernel longer, takes the suite longer; see SLOWNESS in tap.py.
 	case ${FLAVOUR-} in

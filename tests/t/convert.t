@@ -4,6 +4,5 @@
 . "$(dirname "$0")/../lib/suite.sh"
 # run_suite, of another file, uses it
 # shellcheck disable=SC2034
-extra=$(mktemp -d)
-"$tests/program/build" "$extra" || exit
+program=yes
 run_suite convert --smp 2 --mem 2G --timeout 1500
