@@ -124,12 +124,15 @@ matrix:
 test-package:
 	tests/package/run
 
+# on_each_kernel VARIABLE=VALUE... COMMAND
+on_each_kernel = @status=0; for kernel in $(KERNELS); do \
+		echo "== kernel $$kernel"; \
+		$(1) KERNEL=$$kernel $(2) || status=1; \
+	done; exit $$status
+
 conformance:
 	@tests/vm/host-deps
-	@status=0; for kernel in $(KERNELS); do \
-		echo "== kernel $$kernel"; \
-		WHOLE=1 SEED=$(SEED) KERNEL=$$kernel tests/t/lines.t || status=1; \
-	done; exit $$status
+	$(call on_each_kernel,WHOLE=1 SEED=$(SEED),tests/t/lines.t)
 
 bench-all:
 	KERNEL=$(KERNEL) tools/bench-all
@@ -145,10 +148,7 @@ bench:
 fuzz:
 	tests/fuzz/run $(FUZZ_SECONDS)
 	@tests/vm/host-deps
-	@status=0; for kernel in $(KERNELS); do \
-		echo "== kernel $$kernel"; \
-		FUZZ_LINES=$(FUZZ_LINES) SEED=$(SEED) KERNEL=$$kernel tests/t/mutants.t || status=1; \
-	done; exit $$status
+	$(call on_each_kernel,FUZZ_LINES=$(FUZZ_LINES) SEED=$(SEED),tests/t/mutants.t)
 
 check:
 	tests/check
