@@ -38,7 +38,7 @@ static_assert(REQUEST_SEGMENTS >= CBULK_MAX_SEGMENTS);
  * It can in ECB mode (NIST SP 800-38A, 6.1), if all units have the same key. A driver that finishes
  * later would keep the one request while it works on it, so it goes another way.
  *
- * Return: true if cbulk_way_blocks() serves it.
+ * Return: true if cbulk_way_blocks serves it.
  */
 bool cbulk_blocks_possible(const struct cbulk_cipher *cipher)
 {
