@@ -302,7 +302,8 @@ static inline void cbulk_payload_from(struct bio *bio, struct bio_set *bios)
 
 /*
  * 6.10 began to queue the writes of a zone in the block layer, which can no longer wait for a write
- * that is split on the way.
+ * that is split on the way. Device-mapper splits them beforehand since a later fix, which also came
+ * to older kernels; without it, they have to be split here all the same.
  */
 #ifdef CBULK_HAVE_ZONE_WPLUGS
 #define CBULK_HAVE_ZONE_WRITE_PLUGS true

@@ -42,13 +42,13 @@ static_assert(REQUEST_SEGMENTS >= CBULK_MAX_SEGMENTS);
  */
 bool cbulk_blocks_possible(const struct cbulk_cipher *cipher)
 {
-	struct crypto_tfm *tfm;
+	struct crypto_skcipher *tfm;
 
 	if (cipher->aead || cipher->iv_ops || cipher->iv_size || cipher->tfms_count != 1)
 		return false;
-	tfm = crypto_skcipher_tfm(cipher->tfms[0]);
-	return strstarts(crypto_tfm_alg_name(tfm), "ecb(") &&
-	       !(tfm->__crt_alg->cra_flags & CRYPTO_ALG_ASYNC);
+	tfm = cipher->tfms[0];
+	return strstarts(crypto_tfm_alg_name(crypto_skcipher_tfm(tfm)), "ecb(") &&
+	       !cbulk_cipher_asynchronous(tfm);
 }
 
 static void blocks_layout(struct cbulk_target *ct)

@@ -63,12 +63,14 @@ static void run_prepare(struct cbulk_io *io, struct cbulk_request *base)
  * @tfms: its transforms, one for each key
  * @driver: the function of the driver, for a cipher of one key
  * @encrypt: which direction
+ * @beside: the driver may work beside the CPU
  */
 struct engine {
 	const struct cbulk_cipher *cipher;
 	struct crypto_skcipher **tfms;
 	int (*driver)(struct skcipher_request *req);
 	bool encrypt;
+	bool beside;
 };
 
 /*
@@ -96,6 +98,7 @@ static void choose_engine(struct engine *engine, const struct cbulk_io *io)
 	engine->tfms = direct ? cipher->direct : cipher->tfms;
 	engine->driver = NULL;
 	engine->encrypt = io->cv.encrypt;
+	engine->beside = cbulk_cipher_asynchronous(engine->tfms[0]);
 	if (cipher->tfms_count == 1)
 		find_driver(engine);
 }
@@ -303,7 +306,10 @@ static int run_run(struct cbulk_io *io, bool may_sleep)
 	choose_engine(&engine, io);
 	skcipher_request_set_tfm(&rq->req, engine.tfms[0]);
 	for (;;) {
-		if (unlikely(!counts_up(&engine, cv)))
+		/* Such a driver may map all of an entry for itself: no other unit must be in it. */
+		if (unlikely(engine.beside))
+			ret = CBULK_UNIT_DONE;
+		else if (unlikely(!counts_up(&engine, cv)))
 			ret = convert_segments(io, &engine, may_sleep, false, unit_size);
 		else if (unit_size == PAGE_SIZE)
 			ret = convert_segments(io, &engine, may_sleep, true, PAGE_SIZE);

@@ -574,6 +574,15 @@ static inline bool cbulk_cipher_is_plain(const struct cbulk_cipher *cipher)
 }
 
 /**
+ * cbulk_cipher_asynchronous() - may a driver finish a request after the call that submits it?
+ * @tfm: a transform of that driver
+ */
+static inline bool cbulk_cipher_asynchronous(struct crypto_skcipher *tfm)
+{
+	return crypto_skcipher_tfm(tfm)->__crt_alg->cra_flags & CRYPTO_ALG_ASYNC;
+}
+
+/**
  * cbulk_io_end() - complete the bio that an io belongs to
  * @io: the io; gone when this returns
  *

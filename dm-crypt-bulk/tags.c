@@ -193,7 +193,7 @@ bool cbulk_tags_attach(struct cbulk_io *io, gfp_t gfp)
 	if (IS_ERR(payload))
 		return false;
 	bytes = tags_bytes(io);
-	bip_set_seed(payload, io->ct->start + io->sector);
+	payload->bip_iter.bi_sector = io->ct->start + io->sector;
 	if (bio_integrity_add_page(bio, virt_to_page(io->tags), bytes,
 				   offset_in_page(io->tags)) != bytes)
 		return false;
