@@ -6,35 +6,53 @@
 
 #include "crypt-bulk.h"
 
+static int say_not_crypt(const char *name)
+{
+	return say_error(-EINVAL, "%s is no mapping of the target crypt-bulk or crypt", name);
+}
+
 /* A mapping of ours, or of cryptsetup's; map_free() has to follow, whatever this returns. */
 static int get_crypt(struct map *map, const char *name)
 {
 	int ret = map_get(map, name);
 
-	if (!ret && !map_is_crypt(map))
-		ret = say_error(-EINVAL, "%s is no mapping of the target crypt-bulk or crypt",
-				name);
-	return ret;
+	return ret || map_is_crypt(map) ? ret : say_not_crypt(name);
+}
+
+/* Is it what open makes first, with nothing on it yet? */
+static bool is_unused_integrity(const struct map *lower)
+{
+	return !strncmp(lower->uuid, "CRYPT-INTEGRITY-", strlen("CRYPT-INTEGRITY-")) &&
+	       !lower->open_count;
+}
+
+/* Is it what an authenticated mapping lies on? */
+static bool is_integrity_of(const struct map *lower, const struct map *map)
+{
+	char number[24];
+	struct line line;
+	bool found;
+
+	if (line_parse(&line, map->params.data))
+		return false;
+	snprintf(number, sizeof(number), "%u:%u", lower->major, lower->minor);
+	found = line_option(&line, "integrity:") && !strcmp(lower->target, "integrity") &&
+		!strcmp(number, line.device);
+	line_free(&line);
+	return found;
 }
 
 /* The name of the integrity device below, if it is the one made for this mapping; else false. */
 static bool find_below(const struct map *map, char *below)
 {
-	char number[24] = "";
-	struct line line;
 	struct map lower;
 	bool found;
 
 	integrity_name(below, map->name);
-	if (line_parse(&line, map->params.data))
-		return false;
-	found = line_option(&line, "integrity:") && map_exists(below) && !map_get(&lower, below);
-	if (found) {
-		snprintf(number, sizeof(number), "%u:%u", lower.major, lower.minor);
-		found = !strcmp(lower.target, "integrity") && !strcmp(number, line.device);
-		map_free(&lower);
-	}
-	line_free(&line);
+	found = !map_get_quietly(&lower, below) &&
+		(map_is_half_made(map) ? is_unused_integrity(&lower) :
+					 is_integrity_of(&lower, map));
+	map_free(&lower);
 	return found;
 }
 
@@ -50,7 +68,9 @@ int command_close(const struct options *options)
 	struct map map;
 	int ret;
 
-	ret = get_crypt(&map, name);
+	ret = map_get(&map, name);
+	if (!ret && !map_is_crypt(&map) && !map_is_half_made(&map))
+		ret = say_not_crypt(name);
 	if (!ret) {
 		stacked = find_below(&map, below);
 		ret = map_remove(name, options->deferred, false);

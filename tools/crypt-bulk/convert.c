@@ -8,7 +8,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -51,6 +50,7 @@ static int look(struct conversion *conversion, const struct options *options)
 	conversion->to = options->to ? options->to : TARGET_BULK;
 	if (strcmp(conversion->to, TARGET_BULK) && strcmp(conversion->to, TARGET_STOCK))
 		return say_error(-EINVAL, "--to: %s or %s", TARGET_BULK, TARGET_STOCK);
+	probes_remove_stale();
 	ret = map_get(live, name);
 	if (ret)
 		return ret;
@@ -109,6 +109,27 @@ static int prove_one(struct probe *probe, const struct conversion *conversion, c
 	return ret ? ret : probe_compare(probe, &conversion->live);
 }
 
+/* A passphrase takes its time, in which the mapping may be resized, suspended or converted. */
+static int check_unchanged(const struct conversion *conversion)
+{
+	const struct map *then = &conversion->live;
+	struct map now;
+	bool same;
+	int ret;
+
+	ret = map_get(&now, then->name);
+	if (ret)
+		return ret;
+	same = !strcmp(now.uuid, then->uuid) && now.major == then->major &&
+	       now.minor == then->minor && now.targets == then->targets &&
+	       !strcmp(now.target, then->target) && now.sectors == then->sectors &&
+	       now.read_only == then->read_only && now.suspended == then->suspended &&
+	       !strcmp(now.params.data, then->params.data);
+	map_free(&now);
+	return same ? 0 : say_error(-EBUSY, "%s was changed by someone else meanwhile: nothing was "
+				    "done to it, try again", then->name);
+}
+
 /* The old table proves the key, the new one the target. */
 static int prove(struct conversion *conversion)
 {
@@ -122,6 +143,8 @@ static int prove(struct conversion *conversion)
 	if (ret == -EIO)
 		return say_error(ret, "%s cannot be read, so that nothing can be proven: "
 				 "nothing was changed", name);
+	if (!ret && signals_wait())
+		ret = say_error(-EINTR, "interrupted: nothing was changed");
 	if (ret)
 		return ret;
 	ret = prove_one(&conversion->new_probe, conversion, conversion->to, &conversion->new);
@@ -149,13 +172,18 @@ static int check_switched(const struct conversion *conversion)
 	struct map now;
 	int ret;
 
-	ret = map_get(&now, conversion->live.name);
-	if (!ret && (strcmp(now.target, conversion->to) || now.suspended))
+	ret = map_get_quietly(&now, conversion->live.name);
+	if (!ret && (strcmp(now.target, conversion->to) || now.suspended ||
+		     now.sectors != conversion->live.sectors))
 		ret = -EIO;
 	map_free(&now);
 	return ret ? ret : probe_compare(&conversion->old_probe, &conversion->live);
 }
 
+/*
+ * Where the kernel refused the new table, the old one is there still, at most suspended. To make it
+ * once more would ask for memory, while what frees memory may be waiting for this mapping.
+ */
 static int roll_back(const struct conversion *conversion)
 {
 	const char *name = conversion->live.name;
@@ -163,9 +191,11 @@ static int roll_back(const struct conversion *conversion)
 	int ret;
 
 	map_clear(name);
-	ret = map_get(&now, name);
-	if (!ret && (strcmp(now.target, conversion->live.target) || now.suspended))
+	ret = map_get_quietly(&now, name);
+	if (!ret && strcmp(now.target, conversion->live.target))
 		ret = switch_to(conversion, conversion->live.target, &conversion->old);
+	else if (!ret && now.suspended)
+		ret = map_resume(name, false);
 	map_free(&now);
 	return ret;
 }
@@ -177,31 +207,53 @@ static const char *reason(int error)
 
 /*
  * While the mapping is suspended, nothing that is on it can be read: this program may be, so all of
- * it has to be in memory, and it must not be stopped.
+ * it has to be in memory.
  */
 static int convert(const struct conversion *conversion)
 {
 	const char *name = conversion->live.name;
-	sigset_t all, before;
 	int ret, back = 0;
 
 	if (mlockall(MCL_CURRENT | MCL_FUTURE))
 		return say_error(-ENOMEM, "memory cannot be locked: %s", strerror(errno));
-	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, &before);
+	ret = check_unchanged(conversion);
+	if (ret)
+		return ret;
 	ret = switch_to(conversion, conversion->to, &conversion->new);
 	if (!ret)
 		ret = check_switched(conversion);
 	if (ret)
 		back = roll_back(conversion);
-	sigprocmask(SIG_SETMASK, &before, NULL);
-	munlockall();
 	if (back)
 		return say_error(ret, "%s was not converted (%s), and not put back either (%s): "
 				 "see dmsetup info %s, and dmesg", name, reason(ret), reason(back),
 				 name);
 	return ret ? say_error(ret, "%s was not converted: %s; it is as it was before. dmesg may "
 			       "have the reason", name, reason(ret)) : 0;
+}
+
+/* Signals wait until nothing is left that would have to be taken away, or put back. */
+static int prove_and_convert(struct conversion *conversion)
+{
+	sigset_t before;
+	int ret;
+
+	signals_hold(&before);
+	/* Of one that is suspended now, a read would not come back. */
+	ret = check_unchanged(conversion);
+	if (!ret)
+		ret = prove(conversion);
+	if (!ret && signals_wait())
+		ret = say_error(-EINTR, "interrupted: nothing was changed");
+	if (!ret)
+		ret = convert(conversion);
+	probe_close(&conversion->old_probe);
+	probe_close(&conversion->new_probe);
+	if (!ret)
+		say("%s is on target %s now.", conversion->live.name, conversion->to);
+	conversion_free(conversion);
+	signals_release(&before);
+	return ret;
 }
 
 /**
@@ -219,11 +271,7 @@ int command_convert(const struct options *options)
 	} else if (!ret) {
 		ret = print_tables(&conversion, options);
 		if (!ret)
-			ret = prove(&conversion);
-		if (!ret)
-			ret = convert(&conversion);
-		if (!ret)
-			say("%s is on target %s now.", options->args[0], conversion.to);
+			ret = prove_and_convert(&conversion);
 	}
 	conversion_free(&conversion);
 	return ret;

@@ -8,6 +8,7 @@
 #ifndef TOOLS_CRYPT_BULK_H
 #define TOOLS_CRYPT_BULK_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +32,11 @@
 int say_error(int error, const char *format, ...) PRINTF_LIKE(2, 3);
 void say(const char *format, ...) PRINTF_LIKE(1, 2);
 int exit_status(int error);
+
+/* signals.c */
+void signals_hold(sigset_t *before);
+bool signals_wait(void);
+void signals_release(const sigset_t *before);
 
 /* options.c */
 struct options {
@@ -129,9 +135,10 @@ bool line_key_hidden(const struct line *line);
 bool line_key_named(const struct line *line);
 unsigned int line_key_size(const struct line *line);
 int flags_print(char *to, size_t room, unsigned int flags, unsigned int sector_size,
-		const char *integrity);
+		const char *integrity, unsigned int integrity_key_size);
 unsigned int flags_of_options(const struct options *options);
 unsigned int flags_of_header(const char *word);
+int flags_check(unsigned int flags);
 int flags_store(struct crypt_device *cd, unsigned int flags);
 
 /* map.c: device-mapper, by libdevmapper */
@@ -164,9 +171,11 @@ struct new_map {
 };
 
 int map_get(struct map *map, const char *name);
+int map_get_quietly(struct map *map, const char *name);
 void map_free(struct map *map);
 bool map_exists(const char *name);
 bool map_is_crypt(const struct map *map);
+bool map_is_half_made(const struct map *map);
 int map_create(const struct new_map *map);
 int map_load(const struct new_map *map);
 int map_resume(const char *name, bool private);
@@ -207,7 +216,9 @@ int key_print_inline(struct secret *to, const struct key *key);
  * @cipher: in dm-crypt's notation
  * @integrity: the kind of checksum in the header's notation, "" without one
  * @sectors: length, 0 for all that the device has
+ * @integrity_key_size: bytes of the volume key that are for it, 0 for as many as usual
  * @flags: FLAG_*, those that the header asks for
+ * @has_unknown_flags: the header asks for more
  */
 struct volume {
 	struct crypt_device *cd;
@@ -217,9 +228,11 @@ struct volume {
 	char cipher[160];
 	char integrity[64];
 	unsigned int tag_size;
+	unsigned int integrity_key_size;
 	unsigned int sector_size;
 	uint64_t offset, iv_offset, sectors;
 	unsigned int flags;
+	bool has_unknown_flags;
 	struct key key;
 };
 
@@ -257,6 +270,7 @@ struct probe {
 int probe_open(struct probe *probe, const struct map *live, const char *target, const char *params);
 int probe_compare(const struct probe *probe, const struct map *live);
 void probe_close(struct probe *probe);
+void probes_remove_stale(void);
 
 /* sysfs.c: small files of the system; these say nothing */
 int file_read(char *to, size_t room, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -113,7 +113,8 @@ void doctor_module(struct doctor *doctor)
 			       "apt install dkms");
 	if (!has_source(doctor))
 		doctor_problem(doctor, "the module's source is not installed",
-			       "apt install dm-crypt-bulk-dkms, or make dkms-install in the tree");
+			       "apt install ./dist/dm-crypt-bulk-dkms_*.deb after make deb in the "
+			       "tree, or make dkms-install there");
 	if (!has_headers(doctor))
 		doctor_problem(doctor, "the headers of the kernel are not installed",
 			       "apt install linux-headers-%s", doctor->release);

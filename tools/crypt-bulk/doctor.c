@@ -108,7 +108,8 @@ static void check_stock_module(struct doctor *doctor)
 			       "or until then: crypt-bulk convert NAME");
 	else
 		doctor_problem(doctor, "dm-crypt-bulk is to be the target crypt, but dm-crypt was "
-			       "loaded first", "modprobe -r dm-crypt; modprobe dm-crypt-bulk");
+			       "loaded first", "modprobe -r dm-crypt dm-crypt-bulk; "
+			       "modprobe dm-crypt-bulk replace_stock=1");
 }
 
 /* Parameters that are for testing, or that give away what should be kept */
@@ -165,9 +166,8 @@ static int note_stock_mapping(const char *name, void *context)
 	struct map map;
 
 	(void)context;
-	if (!map_exists(name) || map_get(&map, name))
-		return 0;
-	if (map_is_crypt(&map) && !strcmp(target_module(map.target), MODULE_STOCK)) {
+	if (!map_get_quietly(&map, name) && map_is_crypt(&map) &&
+	    !strcmp(target_module(map.target), MODULE_STOCK)) {
 		char what[NAME_ROOM + 64];
 
 		snprintf(what, sizeof(what), "%s is served by the kernel's own dm-crypt", name);

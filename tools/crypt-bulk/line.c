@@ -75,6 +75,35 @@ void line_free(struct line *line)
 	*line = (struct line){ .options = "" };
 }
 
+/*
+ * The kernel takes the line apart at blanks, and does not look at what comes after the options: a
+ * blank in a word, which a header may bring along, would put other words in the key's place and the
+ * device's.
+ */
+static int check_word(const char *what, const char *word)
+{
+	const char *at;
+
+	for (at = word; *at; at++)
+		if (*at <= ' ' || *at > '~' || *at == '\\')
+			return say_error(-EINVAL, "the %s has a character that no table line may "
+					 "have", what);
+	return *word ? 0 : say_error(-EINVAL, "the %s is empty", what);
+}
+
+static int check_words(const struct line *line, const char *key)
+{
+	int ret = check_word("cipher", line->cipher);
+
+	if (!ret)
+		ret = check_word("key, or its name,", key);
+	if (!ret)
+		ret = check_word("IV offset", line->iv_offset);
+	if (!ret)
+		ret = check_word("device's name", line->device);
+	return ret ? ret : check_word("offset", line->offset);
+}
+
 /**
  * line_print() - put a table line together
  * @to: gets it; secret_free() has to follow
@@ -87,7 +116,9 @@ int line_print(struct secret *to, const struct line *line, const char *key)
 		      strlen(line->device) + strlen(line->offset) + strlen(line->options) + 8;
 	int ret;
 
-	ret = secret_alloc(to, room);
+	ret = check_words(line, key);
+	if (!ret)
+		ret = secret_alloc(to, room);
 	if (ret)
 		return ret;
 	return secret_print(to, "%s %s %s %s %s%s%s", line->cipher, key, line->iv_offset,
@@ -151,9 +182,10 @@ unsigned int line_key_size(const struct line *line)
  * @flags: FLAG_*
  * @sector_size: bytes of an encryption sector
  * @integrity: as "28:aead", NULL without
+ * @integrity_key_size: bytes, 0 for as many as usual
  */
 int flags_print(char *to, size_t room, unsigned int flags, unsigned int sector_size,
-		const char *integrity)
+		const char *integrity, unsigned int integrity_key_size)
 {
 	char words[300] = "";
 	int count = 0;
@@ -169,6 +201,11 @@ int flags_print(char *to, size_t room, unsigned int flags, unsigned int sector_s
 	if (integrity) {
 		length += snprintf(words + length, sizeof(words) - length, " integrity:%s",
 				   integrity);
+		count++;
+	}
+	if (integrity_key_size) {
+		length += snprintf(words + length, sizeof(words) - length,
+				   " integrity_key_size:%u", integrity_key_size);
 		count++;
 	}
 	if (sector_size != SECTOR) {
@@ -217,9 +254,24 @@ unsigned int flags_of_header(const char *word)
 }
 
 /**
+ * flags_check() - can a LUKS2 header keep these flags?
+ * @flags: FLAG_*
+ */
+int flags_check(unsigned int flags)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(flags_known); i++)
+		if ((flags & flags_known[i].flag) && !flags_known[i].crypt)
+			return say_error(-EINVAL, "--persistent: this libcryptsetup cannot keep %s "
+					 "in the header", flags_known[i].word);
+	return 0;
+}
+
+/**
  * flags_store() - keep flags in a LUKS2 header
  * @cd: the volume
- * @flags: FLAG_*, which replace those in the header
+ * @flags: FLAG_*, which replace those in the header; flags_check() has passed them
  */
 int flags_store(struct crypt_device *cd, unsigned int flags)
 {
@@ -227,14 +279,9 @@ int flags_store(struct crypt_device *cd, unsigned int flags)
 	size_t i;
 	int ret;
 
-	for (i = 0; i < ARRAY_SIZE(flags_known); i++) {
-		if (!(flags & flags_known[i].flag))
-			continue;
-		if (!flags_known[i].crypt)
-			return say_error(-EINVAL, "%s cannot be kept in the header",
-					 flags_known[i].word);
-		stored |= flags_known[i].crypt;
-	}
+	for (i = 0; i < ARRAY_SIZE(flags_known); i++)
+		if (flags & flags_known[i].flag)
+			stored |= flags_known[i].crypt;
 	ret = crypt_persistent_flags_set(cd, CRYPT_FLAGS_ACTIVATION, stored);
 	return ret ? say_error(ret, "the flags could not be kept in the header") : 0;
 }

@@ -93,7 +93,24 @@ static int copy_table(struct map *map, struct dm_task *task)
 	return 0;
 }
 
-static int get_quietly(struct map *map, const char *name)
+/* The name of a mapping that may be given by its path; NULL where no mapping can have it. */
+static const char *name_of(const char *text)
+{
+	static const char dir[] = "/dev/mapper/";
+
+	if (!strncmp(text, dir, strlen(dir)))
+		text += strlen(dir);
+	return !*text || strchr(text, '/') || strlen(text) >= NAME_ROOM ? NULL : text;
+}
+
+/**
+ * map_get_quietly() - look at a mapping
+ * @map: gets what it is; map_free() has to follow
+ * @name: its name, or its path in /dev/mapper
+ *
+ * Return: 0, or what the kernel says, -ENXIO where there is none; nothing was said to the user.
+ */
+int map_get_quietly(struct map *map, const char *name)
 {
 	struct dm_task *task;
 	struct dm_info info;
@@ -101,6 +118,9 @@ static int get_quietly(struct map *map, const char *name)
 	int ret;
 
 	*map = (struct map){ 0 };
+	name = name_of(name);
+	if (!name)
+		return -ENXIO;
 	task = new_task(DM_DEVICE_TABLE, name);
 	if (!task)
 		return -ENOMEM;
@@ -131,7 +151,7 @@ static int get_quietly(struct map *map, const char *name)
  */
 int map_get(struct map *map, const char *name)
 {
-	int ret = get_quietly(map, name);
+	int ret = map_get_quietly(map, name);
 
 	if (ret == -ENXIO)
 		return say_error(ret, "%s is not active", name);
@@ -156,10 +176,19 @@ void map_free(struct map *map)
 bool map_exists(const char *name)
 {
 	struct map map;
-	int ret = get_quietly(&map, name);
+	int ret = map_get_quietly(&map, name);
 
 	map_free(&map);
 	return !ret;
+}
+
+/**
+ * map_is_half_made() - is it one of dm-crypt's, without a table, since its making was interrupted?
+ * @map: the mapping
+ */
+bool map_is_half_made(const struct map *map)
+{
+	return !map->targets && !strncmp(map->uuid, "CRYPT-", strlen("CRYPT-"));
 }
 
 /**
@@ -273,7 +302,7 @@ int map_remove(const char *name, bool deferred, bool private)
 		if (ret != -EBUSY)
 			return ret;
 		/* One that is mounted will not be closed by itself. */
-		if (!get_quietly(&map, name))
+		if (!map_get_quietly(&map, name))
 			open = map.open_count;
 		map_free(&map);
 		if (!private && open && tries >= 3)

@@ -78,7 +78,8 @@ static int create(const struct volume *volume, const struct new_map *map, const 
 	ret = integrity_cipher(volume, cipher, sizeof(cipher));
 	if (!ret)
 		ret = flags_print(options, sizeof(options), flags, volume->sector_size,
-				  *volume->integrity ? integrity : NULL);
+				  *volume->integrity ? integrity : NULL,
+				  volume->integrity_key_size);
 	if (!ret)
 		ret = key_print_named(&key, &volume->key);
 	if (!ret)
@@ -123,6 +124,32 @@ static int create_stack(const struct volume *volume, const struct options *optio
 	return ret;
 }
 
+/* Interrupted in the middle, it would leave a mapping without a table. */
+static int create_whole_stack(const struct volume *volume, const struct options *options,
+			      const char *name)
+{
+	sigset_t before;
+	int ret;
+
+	signals_hold(&before);
+	ret = create_stack(volume, options, name);
+	signals_release(&before);
+	return ret;
+}
+
+/* Before anything is made: what --persistent is to keep can be kept, and nothing is lost by it. */
+static int check_persistent(const struct volume *volume, const struct options *options)
+{
+	if (!options->persistent)
+		return 0;
+	if (strcmp(volume->type, CRYPT_LUKS2))
+		return say_error(-EINVAL, "only a LUKS2 header keeps flags");
+	if (volume->has_unknown_flags)
+		return say_error(-EINVAL, "--persistent: the header has flags that are not known "
+				 "here and would be lost: use cryptsetup refresh --persistent");
+	return flags_check(volume->flags | flags_of_options(options));
+}
+
 static int check_name(const char *name)
 {
 	if (!*name || strchr(name, '/') || strlen(name) >= NAME_ROOM - 5)
@@ -158,12 +185,12 @@ int command_open(const struct options *options)
 			snprintf(volume.key.name, sizeof(volume.key.name),
 				 "logon:cryptsetup:%.100s", name);
 	}
-	if (!ret && options->persistent && strcmp(volume.type, CRYPT_LUKS2))
-		ret = say_error(-EINVAL, "only a LUKS2 header keeps flags");
+	if (!ret)
+		ret = check_persistent(&volume, options);
 	if (!ret)
 		ret = volume_unlock(&volume, options);
 	if (!ret && !options->test_passphrase) {
-		ret = create_stack(&volume, options, name);
+		ret = create_whole_stack(&volume, options, name);
 		if (!ret && options->persistent)
 			ret = flags_store(volume.cd, volume.flags | flags_of_options(options));
 	}

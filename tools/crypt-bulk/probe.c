@@ -6,13 +6,16 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "crypt-bulk.h"
 
+#define PREFIX	"crypt-bulk-probe-"
 #define PIECE	4096
 /* The mapping may be written to meanwhile: then the reads of one place are tried again. */
 #define TRIES	100
@@ -38,7 +41,7 @@ int probe_open(struct probe *probe, const struct map *live, const char *target, 
 	int ret;
 
 	*probe = (struct probe){ 0 };
-	snprintf(probe->name, sizeof(probe->name), "crypt-bulk-probe-%d-%s", getpid(), target);
+	snprintf(probe->name, sizeof(probe->name), PREFIX "%d-%s", getpid(), target);
 	snprintf(uuid, sizeof(uuid), "CRYPT-TEMP-%.64s", probe->name);
 	ret = map_create(&map);
 	if (ret)
@@ -60,6 +63,29 @@ void probe_close(struct probe *probe)
 	if (probe->made && map_remove(probe->name, false, true))
 		say("crypt-bulk: a mapping stays: dmsetup remove %s", probe->name);
 	probe->made = false;
+}
+
+static int remove_if_stale(const char *name, void *context)
+{
+	long pid;
+
+	(void)context;
+	if (strncmp(name, PREFIX, strlen(PREFIX)))
+		return 0;
+	pid = strtol(name + strlen(PREFIX), NULL, 10);
+	if (pid > 0 && kill(pid, 0) && errno == ESRCH && !map_remove(name, false, true))
+		say("crypt-bulk: removed %s, which a conversion that was killed had left", name);
+	return 0;
+}
+
+/**
+ * probes_remove_stale() - remove the private mappings of programs that were killed
+ *
+ * They hold the key of a volume, and the device below it.
+ */
+void probes_remove_stale(void)
+{
+	map_list(remove_if_stale, NULL);
 }
 
 /* /dev/dm-N, which the kernel itself makes: no udev to wait for. */

@@ -244,9 +244,7 @@ static int add_if_crypt(const char *name, void *context)
 	struct json_object *mapping;
 	struct map map;
 
-	if (!map_exists(name) || map_get(&map, name))
-		return 0;
-	if (map_is_crypt(&map)) {
+	if (!map_get_quietly(&map, name) && map_is_crypt(&map)) {
 		mapping = json_object_new_object();
 		if (describe(mapping, &map))
 			json_object_put(mapping);

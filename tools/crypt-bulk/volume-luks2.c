@@ -57,15 +57,17 @@ static int find_digest(struct json_object *header)
 	return -1;
 }
 
-static unsigned int read_flags(struct json_object *header)
+static void read_flags(struct volume *volume, struct json_object *header)
 {
 	struct json_object *words = FIND(header, "config", "flags");
-	unsigned int flags = 0;
+	unsigned int flag;
 	size_t i;
 
-	for (i = 0; words && i < json_object_array_length(words); i++)
-		flags |= flags_of_header(text_at(words, i));
-	return flags;
+	for (i = 0; words && i < json_object_array_length(words); i++) {
+		flag = flags_of_header(text_at(words, i));
+		volume->flags |= flag;
+		volume->has_unknown_flags |= !flag;
+	}
 }
 
 static int check_requirements(struct json_object *header)
@@ -112,6 +114,7 @@ static int read_segment(struct volume *volume, struct json_object *header)
 	if (crypt_get_integrity_info(volume->cd, &params))
 		return say_error(-EINVAL, "the header does not tell its checksums' size");
 	volume->tag_size = params.tag_size;
+	volume->integrity_key_size = find_number(integrity, "key_size");
 	return 0;
 }
 
@@ -131,7 +134,7 @@ int luks2_describe(struct volume *volume)
 	header = json_tokener_parse(text);
 	if (!header)
 		return say_error(-EINVAL, "the LUKS2 header is not valid");
-	volume->flags = read_flags(header);
+	read_flags(volume, header);
 	ret = check_requirements(header);
 	if (!ret)
 		ret = read_segment(volume, header);

@@ -31,7 +31,7 @@ static int load_header(struct volume *volume, const char *type, const struct opt
 	if (!ret)
 		return 0;
 	if (ret == -EINVAL || ret == -ENOENT)
-		return say_error(-ENODEV, "%s is not a LUKS device%s", header,
+		return say_error(-EINVAL, "%s is not a %s device%s", header, type ? type : "LUKS",
 				 options->header ? "" : "; where is its --header, if it has one?");
 	return say_error(ret, "the header of %s cannot be read: %s", header, strerror(-ret));
 }
@@ -179,7 +179,7 @@ static int try_passphrases(struct volume *volume, const struct options *options)
 			return ret;
 	}
 	if (ret == -ENOENT)
-		return say_error(-EPERM, "there is no such key slot, or none at all");
+		return say_error(-EINVAL, "there is no such key slot, or none at all");
 	return ret ? say_error(ret, "the volume key cannot be had: %s", strerror(-ret)) : 0;
 }
 
@@ -204,7 +204,8 @@ int volume_unlock(struct volume *volume, const struct options *options)
 		if (!ret)
 			return 0;
 		if (options->token_only)
-			return say_error(-EPERM, "no token of %s unlocks it", volume->device);
+			return say_error(ret == -ENOENT ? -EINVAL : -EPERM,
+					 "no token of %s unlocks it", volume->device);
 	}
 	return try_passphrases(volume, options);
 }
