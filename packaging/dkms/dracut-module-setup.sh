@@ -6,7 +6,9 @@
 check()
 {
 	# In an image for this machine only what it uses; the module may not be built for that kernel.
-	[[ -e ${dracutsysrootdir-}/etc/modprobe.d/dm-crypt-bulk.conf || ! $hostonly ]] || return 255
+	local active=${dracutsysrootdir-}/etc/modprobe.d/dm-crypt-bulk-replace.conf
+
+	[[ -e $active || ! $hostonly ]] || return 255
 	return 0
 }
 
@@ -24,5 +26,5 @@ installkernel()
 
 install()
 {
-	inst_multiple -o /etc/modprobe.d/dm-crypt-bulk.conf
+	inst_multiple -o /etc/modprobe.d/dm-crypt-bulk-replace.conf
 }
