@@ -6,7 +6,7 @@ readonly EXIT_USAGE=2 EXIT_TIMEOUT=124 EXIT_SPLAT=125 EXIT_HARNESS=126
 
 VM_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TREE=$(cd "$VM_DIR/../.." && pwd)
-CACHE=${DM_CRYPT_BULK_CACHE:-$TREE/.cache/vm}
+. "$TREE/tests/lib/cache.sh"
 readonly VM_DIR TREE
 
 say()

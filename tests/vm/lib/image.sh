@@ -11,7 +11,7 @@ readonly RUN_PACKAGES=(
 	busybox-static cryptsetup-bin dmsetup e2fsprogs fio jq kmod mount procps python3 util-linux
 	xfsprogs
 )
-readonly BUILD_PACKAGES=(dkms gcc libc6-dev make)
+BUILD_PACKAGES=(dkms gcc libc6-dev make)
 readonly BOOT_MODULES=(virtio_pci virtio_blk virtio_console ext4 overlay)
 
 # Sets ROW, SUITE, and IMAGE, HEADERS, EXTRA and SOURCE, which are packages, from the table.
@@ -24,6 +24,7 @@ find_kernel()
 		[[ $EXTRA != - ]] || EXTRA=
 		[[ $SOURCE != - ]] || SOURCE=
 		ROW=$kernel-$flavour
+		[[ $flavour != clang ]] || BUILD_PACKAGES+=(clang lld llvm)
 		return
 	done < <(grep -v '^#' "$TABLE")
 	usage_error "no kernel $1 of flavour $2; there are: $(grep -v '^#' "$TABLE" |

@@ -3,8 +3,8 @@
 # compiler, into packages like Debian's own, which the rest of the harness then takes as such.
 
 readonly KERNEL_BUILD_PACKAGES=(
-	bc bison cpio debhelper flex gcc kmod libc6-dev libelf-dev libssl-dev make openssl
-	python3-minimal rsync xz-utils
+	bc bison clang cpio debhelper flex gcc kmod libc6-dev libelf-dev libssl-dev lld llvm make
+	openssl python3-minimal rsync xz-utils
 )
 
 # The options of the table's line, by files of tests/vm/config.
@@ -13,6 +13,7 @@ kernel_config()
 	local guest=("$VM_DIR/config/guest" "$VM_DIR/config/guest-${ROW%-*}")
 
 	case ${ROW##*-} in
+	clang) cat "${guest[@]}" "$VM_DIR/config/debug" ;;
 	debug) cat "${guest[@]}" "$VM_DIR"/config/{debug,kasan} ;;
 	kcsan) cat "${guest[@]}" "$VM_DIR"/config/{debug,kcsan} ;;
 	*) harness_error "tests/vm/kernels.tbl: no options for $ROW" ;;

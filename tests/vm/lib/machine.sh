@@ -6,7 +6,7 @@
 
 readonly MACHINE_PACKAGES=(
 	busybox-static ca-certificates cryptsetup cryptsetup-initramfs dbus dkms dmsetup e2fsprogs gcc
-	initramfs-tools kmod libc6-dev make openssl python3-minimal systemd-sysv udev zstd
+	initramfs-tools kmod libc6-dev make openssl python3 systemd-sysv udev zstd
 )
 readonly MACHINE_UUID=6d2f0f34-7f0d-4c55-9b46-3f6b1d0e5a11
 

@@ -30,7 +30,7 @@ in_root()
 # close_root DIR: as it was before open_root.
 close_root()
 {
-	umount --lazy "$MERGED/dev"
-	umount "$MERGED/proc" "$MERGED/sys" "$MERGED" "$1/scratch"
+	# Lazily, since a program may leave another behind that ends a little later.
+	umount --lazy "$MERGED/dev" "$MERGED/proc" "$MERGED/sys" "$MERGED" "$1/scratch"
 	rmdir "$MERGED" "$1/scratch"
 }

@@ -29,6 +29,7 @@ function is_report(text)
 function is_expected(text)
 {
 	return text ~ /invoked oom-killer/ ||
+		text ~ /: page allocation failure: order:[0-9]+, .*GFP_ATOMIC/ ||
 		text ~ /^FAULT_INJECTION: forcing a failure/ ||
 		text ~ /^sysrq: Show / ||
 		text ~ /^NMI backtrace for cpu|^Sending NMI from CPU/
