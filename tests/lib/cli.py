@@ -64,6 +64,8 @@ class Running:
 
     def close_input(self):
         self.process.stdin.close()
+        # communicate() would flush it.
+        self.process.stdin = None
 
     def state(self):
         with open(f"/proc/{self.process.pid}/stat") as file:

@@ -33,13 +33,15 @@ run_suite() {
 	debug | kcsan) set -- "$@" --timeout 3600 ;;
 	esac
 	status=0
+	# The last of several time-outs holds.
 	# shellcheck disable=SC2086 # SUITE_ARGS is a list of words
-	"$tests/vm/run" --kernel "${KERNEL:-6.1}" --flavour "${FLAVOUR:-cloud}" --share "$share" "$@" -- \
+	"$tests/vm/run" --kernel "${KERNEL:-6.1}" --flavour "${FLAVOUR:-cloud}" --share "$share" \
+		--timeout 1500 "$@" -- \
 		env PYTHONPATH=/mnt/share/lib PYTHONDONTWRITEBYTECODE=1 \
 		${DCB_TARGET:+"DCB_TARGET=$DCB_TARGET"} \
 		${DCB_RECORD:+"DCB_RECORD=$DCB_RECORD"} \
 		${SEED:+"SEED=$SEED"} ${WHOLE:+"WHOLE=$WHOLE"} ${FUZZ_LINES:+"FUZZ_LINES=$FUZZ_LINES"} \
-		${LONG:+"LONG=$LONG"} \
+		${LONG:+"LONG=$LONG"} ${ROUNDS:+"ROUNDS=$ROUNDS"} \
 		python3 "/mnt/share/suites/$suite.py" ${SUITE_ARGS:-} || status=$?
 	# prove makes a failure of any status that is not 0; this says which kind it was.
 	case $status in

@@ -19,6 +19,9 @@ _registry = []
 # A kernel that checks every access takes several times as long, and so may all that waits for it;
 # what can be made smaller divides its size by this.
 SLOWNESS = 4 if os.environ.get("DCB_FLAVOUR") in ("debug", "kcsan") else 1
+# Seconds for a function, unless it asks for more: enough on the slowest machine, since the limit is
+# there to find what hangs.
+LIMIT = 400
 # Lines a failing function may print: enough to see a pattern, not all of 4000 combinations.
 _MAX_REPORTS = 12
 
@@ -82,7 +85,7 @@ class Test:
             return self.equal(error.errno, errno_wanted, f"errno of {call}")
         return self.check(False, f"{call} succeeded, wanted errno {errno_wanted}")
 
-    def threads(self, functions, timeout=120):
+    def threads(self, functions, timeout=LIMIT):
         """Run all at once; what one of them raises fails the test, as does one that hangs."""
         errors = []
 
@@ -105,14 +108,14 @@ class Test:
             self.fail(f"in a thread: {error}")
 
 
-def test(name, timeout=120):
+def test(name, timeout=LIMIT):
     def register(function):
         _registry.append((name, function, (), timeout))
         return function
     return register
 
 
-def each(name, cases, timeout=120):
+def each(name, cases, timeout=LIMIT):
     """One test point for every case; a case is a tuple of arguments or one argument."""
     def register(function):
         for case in cases:

@@ -9,6 +9,7 @@
  * if that ends in a star. The COUNT-th, from 1 on, with ACTION
  *	an errno		fails, and is not made
  *	an errno with a minus	is made, and reported as failed
+ *	suspend			of a resume: is made a suspend, and reported as failed
  *	stop			is made after the program was stopped and continued
  *	spoil			is made, and from then on no two reads give the same, until a table
  *				is loaded
@@ -80,6 +81,10 @@ int ioctl(int file, unsigned long request, ...)
 	error = atoi(action);
 	if (!strcmp(action, "stop"))
 		raise(SIGSTOP);
+	if (!strcmp(action, "suspend")) {
+		((struct dm_ioctl *)argument)->flags |= DM_SUSPEND_FLAG;
+		error = -EIO;
+	}
 	if (error <= 0) {
 		int ret = real(file, request, argument);
 

@@ -69,7 +69,7 @@ CIPHERS = [
 # Ciphers that complete asynchronously, with key sizes.  cryptd wraps what is itself synchronous,
 # by its driver's name; the drivers of AES-NI go through cryptd only where the FPU is in use.
 XTS_AESNI = "xts(ecb(aes-aesni))" if "aes-aesni" in kernel.crypto_users() else "xts-aes-aesni"
-ASYNC = [(f"capi:cryptd(xts(ecb({kernel.AES})))-plain64", 64),
+ASYNC = [(cases.CRYPTD, 64),
          (f"capi:cryptd({XTS_AESNI})-plain64", 64),
          (f"capi:cryptd(cbc({kernel.AES}))-plain64be", 32),
          (f"capi:cryptd(cbc({kernel.AES}))-eboiv", 32),

@@ -4,6 +4,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import tempfile
 import threading
@@ -71,7 +72,7 @@ def untouched(test, before, written):
     test.equal(volumes.digest(PATH), written, "data")
 
 
-@tap.each("there and back: {0}", VOLUMES, timeout=240)
+@tap.each("there and back: {0}", VOLUMES)
 def test_volume(test, _title, version, formatting, opening):
     volume = luks(test, *formatting, version=version)
     with opened(test, volume, *opening):
@@ -137,7 +138,7 @@ def test_header(test):
     with opened(test, volume, "--header", header.path):
         written = volumes.fill(PATH)
         before = dm.status(NAME)
-        convert(test, BULK, status=cli.NO_DEVICE)
+        convert(test, BULK, status=cli.WRONG_USE)
         said = convert(test, BULK, "--header", other.path, status=cli.WRONG_USE)
         test.check("UUID" in said, f"says why: {said}")
         untouched(test, before, written)
@@ -154,7 +155,7 @@ def test_readonly(test):
         test.raises(OSError, 1, blockdev.write, PATH, 0, bytes(4096))
 
 
-@tap.test("mounted, with files being written", timeout=240)
+@tap.test("mounted, with files being written")
 def test_mounted(test):
     volume = luks(test, mib=32)
     root = "/tmp/dcb-mnt"
@@ -202,7 +203,7 @@ class Path:
     path = PATH
 
 
-@tap.test("under fio, which verifies what it wrote", timeout=300)
+@tap.test("under fio, which verifies what it wrote")
 def test_fio(test):
     volume = luks(test, mib=32)
     with opened(test, volume):
@@ -223,7 +224,7 @@ def test_fio(test):
                 for to in (BULK, STOCK):
                     convert(test, to)
                     turns.append(to)
-        test.threads([verify, turn], timeout=280)
+        test.threads([verify, turn])
         tap.diag(f"{len(turns)} conversions meanwhile")
         test.check(len(turns) >= 2, "there were conversions meanwhile")
 
@@ -241,6 +242,7 @@ def test_load(test):
 @tap.each("nothing is changed when {0}", [
     ("the load fails", f"{NAME}:{cli.LOAD}:1:12", 3),
     ("the resume fails, not done", f"{NAME}:{cli.RESUME}:1:5", 1),
+    ("the resume fails, and leaves it suspended", f"{NAME}:{cli.RESUME}:1:suspend", 1),
     ("the resume fails, done", f"{NAME}:{cli.RESUME}:1:-5", 1),
     ("what is read afterwards is wrong", f"{NAME}:{cli.RESUME}:1:spoil", 1),
     ("the first private mapping fails", f"crypt-bulk-probe*:{cli.LOAD}:1:12", 3),
@@ -279,6 +281,71 @@ def test_probe(test):
             wanted = BULK if data == other else STOCK
             test.equal(dm.status(mapping.name)[0][2], wanted, "target")
     no_probes(test)
+
+
+@tap.each("what someone else does while the passphrase is typed: {0}", [
+    ("resize", lambda volume: volumes.cryptsetup("resize", "--size", "2048", "--key-file", "-",
+                                                 NAME, secret=SECRET)),
+    ("luksSuspend", lambda volume: volumes.cryptsetup("luksSuspend", NAME)),
+    ("remove", lambda volume: volume.close()),
+])
+def test_meanwhile(test, what, do):
+    volume = luks(test)
+    volume.open()
+    with cli.Running("convert", NAME, "--to", BULK) as running:
+        test.require(running.wait_for("S"), "it waits for the passphrase")
+        kernel.settle()
+        do(volume)
+        before = dm.dmsetup("table", NAME).stdout, dm.dmsetup("info", NAME).stdout
+        running.type(SECRET + b"\n")
+        running.close_input()
+        test.check(running.process.wait(100) != 0, "it does not succeed")
+        said = running.process.stderr.read().decode()
+    test.equal((dm.dmsetup("table", NAME).stdout, dm.dmsetup("info", NAME).stdout), before,
+               f"the mapping after {what}")
+    no_probes(test)
+    if what != "remove":
+        test.check("changed by someone else" in said, f"says why: {said}")
+        dm.remove(NAME)
+
+
+@tap.each("a signal that comes {0} takes nothing away with it", [
+    ("before the first private mapping", f"crypt-bulk-probe*:{cli.CREATE}:1:stop", STOCK),
+    ("at the first private mapping", f"crypt-bulk-probe*:{cli.RESUME}:1:stop", STOCK),
+    ("at the second private mapping", f"crypt-bulk-probe*:{cli.RESUME}:2:stop", STOCK),
+    ("at the load", f"{NAME}:{cli.LOAD}:1:stop", BULK),
+    ("at the resume", f"{NAME}:{cli.RESUME}:1:stop", BULK),
+])
+def test_signal(test, _title, fault, wanted):
+    volume = luks(test)
+    with opened(test, volume):
+        written = volumes.fill(PATH)
+        with cli.Running("convert", NAME, "--to", BULK, fault=fault) as running:
+            running.type(SECRET + b"\n")
+            test.require(running.wait_for("T"), "it got there")
+            running.process.send_signal(signal.SIGINT)
+            running.go_on()
+            test.equal(running.process.wait(100), -signal.SIGINT, "ended by the signal")
+            said = running.process.stderr.read().decode() + running.process.stdout.read().decode()
+        test.check(said.strip(), "says what became of it")
+        test.equal((target(), volumes.digest(PATH)), (wanted, written), "target and data")
+        no_probes(test)
+
+
+@tap.test("what a conversion that was killed left is removed by the next one")
+def test_killed(test):
+    volume = luks(test)
+    with opened(test, volume):
+        with cli.Running("convert", NAME, "--to", BULK,
+                         fault=f"{NAME}:{cli.LOAD}:1:stop") as running:
+            running.type(SECRET + b"\n")
+            test.require(running.wait_for("T"), "it got there")
+            running.process.kill()
+            running.process.wait(60)
+        test.check("crypt-bulk-probe" in dm.dmsetup("ls").stdout, "it left private mappings")
+        convert(test, BULK)
+        test.equal(target(), BULK, "target")
+        no_probes(test)
 
 
 @tap.test("what cannot be converted is refused")

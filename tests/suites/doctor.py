@@ -5,6 +5,7 @@
 import os
 import re
 import tempfile
+from pathlib import Path
 
 import cli
 import tap
@@ -40,6 +41,8 @@ INSTALLED = {
 MISSING = {f"{MODULES}/modules.dep": "kernel/drivers/md/dm-crypt.ko.xz:\n"}
 STOCK = {"sys/module/dm_crypt/refcnt": "0\n"}
 WISH = "etc/modprobe.d/dm-crypt-bulk.conf"
+SWITCH = "etc/modprobe.d/dm-crypt-bulk-replace.conf"
+SWITCHED_ON = Path(__file__).parents[2].joinpath("packaging/dkms/replace-stock.conf").read_text()
 
 # Title, the machine, what is different on it (None: not there), and the commands that are told
 MACHINES = [
@@ -53,7 +56,7 @@ MACHINES = [
     ("nothing installed", INSTALLED,
      {**MISSING, "usr/sbin/dkms": None, "usr/src/dm-crypt-bulk-{version}/dkms.conf": None,
       f"{MODULES}/build/Makefile": None},
-     ["apt install dkms", "apt install dm-crypt-bulk-dkms",
+     ["apt install dkms", "apt install ./dist/dm-crypt-bulk-dkms_",
       f"apt install linux-headers-{RELEASE}"]),
     ("no headers", INSTALLED, {**MISSING, f"{MODULES}/build/Makefile": None},
      [f"apt install linux-headers-{RELEASE}"]),
@@ -79,7 +82,9 @@ MACHINES = [
     ("both modules, as it should be", LOADED, STOCK, []),
     ("stock was first", LOADED,
      {**STOCK, WISH: "# a comment\noptions dm-crypt-bulk replace_stock=1\n"},
-     ["modprobe -r dm-crypt; modprobe dm-crypt-bulk"]),
+     ["modprobe -r dm-crypt dm-crypt-bulk; modprobe dm-crypt-bulk replace_stock=1"]),
+    ("stock was first, with dm-crypt-bulk-replace", LOADED, {**STOCK, SWITCH: SWITCHED_ON},
+     ["modprobe -r dm-crypt dm-crypt-bulk; modprobe dm-crypt-bulk replace_stock=1"]),
     ("stock was first and is in use", LOADED,
      {"sys/module/dm_crypt/refcnt": "2\n", WISH: "options dm_crypt_bulk replace_stock=1\n"},
      ["update-initramfs -u, then reboot"]),

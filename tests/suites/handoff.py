@@ -141,7 +141,7 @@ def test_stock(test):
 
     kernel.load_cryptd()
     later = encrypted(test, nonrotational(test),
-                      cipher=f"capi:cryptd(xts(ecb({kernel.AES})))-plain64")
+                      cipher=cases.CRYPTD)
     test.check(not adapts(later), "it does not adapt to an asynchronous driver")
     counted = count(later, 4096)
     test.equal((counted.writes, counted.reads), ((0, 8), (0, 8)), "here, queued")

@@ -20,7 +20,6 @@ from load import Load
 MIB = 1 << 20
 KEY = cases.key(64)
 BLOB = os.urandom(12 * MIB)
-BYPASS = ["submit_from_crypt_cpus", "no_read_workqueue", "no_write_workqueue"]
 # The bits of the module's pool_fail.
 FAIL_BULK, FAIL_SLEEPING = 1, 4
 
@@ -33,7 +32,7 @@ def encrypted(test, backing, options=(), sectors=None, cipher="aes-xts-plain64",
 
 def flags():
     """The I/O options that the target under test knows."""
-    words = ["same_cpu_crypt", "high_priority", *BYPASS]
+    words = ["same_cpu_crypt", "high_priority", *cases.BYPASS]
     if dm.TARGET == dm.STOCK and dm.versions()[dm.STOCK] < (1, 26, 0):
         words.remove("high_priority")
     return words
@@ -44,7 +43,7 @@ def flags():
            (4096, "bypass options")])
 def test_fio(test, size, which):
     options = [] if size == 512 else ["sector_size:4096"]
-    options += BYPASS if "bypass" in which else []
+    options += cases.BYPASS if "bypass" in which else []
     mapping = encrypted(test, test.enter(blockdev.NullBlk(48)), options)
     fio.verify(test, mapping, rw="randwrite", bsrange=f"{size}-256k", blockalign=size,
                iodepth=32, size="16m")
@@ -96,7 +95,7 @@ def test_options(test):
 def test_large_bio(test, which):
     # Physically contiguous memory makes few segments, so that one bio can hold 4 MiB.
     backing = test.enter(blockdev.NullBlk(16, max_sectors=32768))
-    mapping = encrypted(test, backing, BYPASS if "bypass" in which else [])
+    mapping = encrypted(test, backing, cases.BYPASS if "bypass" in which else [])
     stock = encrypted(test, backing, target=dm.STOCK)
     for device in (backing, mapping):
         limit = blockdev.read_text(f"{device.sysfs}/queue/max_hw_sectors_kb")
@@ -156,8 +155,8 @@ def test_layouts(test, which):
         cipher = f"capi:ecb({kernel.AES})-null"
     if which == "cryptd":
         kernel.load_cryptd()
-        cipher = f"capi:cryptd(xts(ecb({kernel.AES})))-plain64"
-    options = BYPASS if "bypass" in which else sizes
+        cipher = cases.CRYPTD
+    options = cases.BYPASS if "bypass" in which else sizes
     mapping = encrypted(test, backing, options, cipher=cipher)
     stock = encrypted(test, backing, sizes, target=dm.STOCK, cipher=cipher)
     both = 0
@@ -244,7 +243,7 @@ def test_discard_offset(test):
 @tap.test("flush and FUA reach the device")
 def test_flush(test):
     backing = test.enter(blockdev.cached(4))
-    for options in ([], BYPASS):
+    for options in ([], cases.BYPASS):
         mapping = encrypted(test, backing, options)
         with blockdev.Direct(mapping.path) as device, blockdev.BlockTrace(backing) as trace:
             device.write(0, BLOB[:4096])
@@ -273,7 +272,7 @@ def flush_count(device):
     return int(blockdev.read_text(f"{device.sysfs}/stat").split()[15])
 
 
-@tap.each("{0} with files: written, mounted again, checked", ["ext4", "xfs"], timeout=180)
+@tap.each("{0} with files: written, mounted again, checked", ["ext4", "xfs"])
 def test_filesystem(test, kind):
     backing = test.enter(blockdev.NullBlk(320, discard=1))
     mapping = encrypted(test, backing, ["allow_discards", "sector_size:4096"])
@@ -321,7 +320,7 @@ def test_suspend(test):
     mapping = encrypted(test, backing)
     tables = [[(0, backing.sectors, dm.TARGET,
                 cases.line("aes-xts-plain64", KEY, 0, backing.dev, 0, words))]
-              for words in ([], BYPASS, ["same_cpu_crypt"], ["no_write_workqueue"])]
+              for words in ([], cases.BYPASS, ["same_cpu_crypt"], ["no_write_workqueue"])]
     with Load(test, mapping.path) as load:
         for number in range(16):
             load.progress()
@@ -352,7 +351,7 @@ def test_polled(test, which):
         backing = test.enter(blockdev.NullBlk(8, poll_queues=1))
     except OSError as error:
         raise tap.Skip("null_blk has no queues for polling") from error
-    mapping = encrypted(test, backing, BYPASS if "bypass" in which else [])
+    mapping = encrypted(test, backing, cases.BYPASS if "bypass" in which else [])
     test.equal(blockdev.read_text(f"{mapping.sysfs}/queue/io_poll"), "1", "it can be polled")
     # Earlier kernels poll only for requests that must not wait, which neither target can promise.
     if polled_write(mapping) == NOT_SUPPORTED:
@@ -430,11 +429,12 @@ def under_pressure(test, backing, options, writers, mask, cipher="aes-xts-plain6
 def test_reserve(test, which):
     if not kernel.has_parameter("pool_fail"):
         raise tap.Skip("the target under test has no knob to force its reserve")
-    options = {"bypass options": BYPASS, "sector_size:4096": ["sector_size:4096"]}.get(which, [])
+    options = {"bypass options": cases.BYPASS,
+               "sector_size:4096": ["sector_size:4096"]}.get(which, [])
     cipher = "aes-xts-plain64"
     if which == "cryptd":
         kernel.load_cryptd()
-        cipher = f"capi:cryptd(xts(ecb({kernel.AES})))-plain64"
+        cipher = cases.CRYPTD
     backing = test.enter(blockdev.NullBlk(16))
     for mask in (FAIL_BULK, FAIL_BULK | FAIL_SLEEPING):
         under_pressure(test, backing, options, 16, mask, cipher)
@@ -479,7 +479,7 @@ class Flakey:
 @tap.each("an error of the device reaches the submitter: {0}",
           ["default options", "bypass options"])
 def test_errors(test, which):
-    options = BYPASS if "bypass" in which else []
+    options = cases.BYPASS if "bypass" in which else []
     backing = test.enter(blockdev.NullBlk(4))
     below = test.enter(dm.Mapping([(0, 1024, "linear", f"{backing.dev} 0"),
                                    (1024, 1024, "error", ""),

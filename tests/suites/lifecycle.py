@@ -47,7 +47,7 @@ def slab_total():
 
 
 @tap.test("loaded and unloaded 20 times, with mappings and I/O in between, losing no memory",
-          timeout=240)
+          timeout=600)
 def test_reload(test):
     backing = test.enter(blockdev.NullBlk(4))
     cycles = 20
@@ -215,7 +215,7 @@ def held(test, clients, writers, target):
 
 
 @tap.each("what {0} mapping(s) hold when the device completes nothing is bounded as in stock",
-          [1, 2, 4], timeout=150)
+          [1, 2, 4])
 def test_memory_bound(test, clients):
     writers = 96
     share = kernel.meminfo()["MemTotal"] * 2 // 100 // (PAGE // 1024)

@@ -351,7 +351,7 @@ def count_everything():
             len(kernel.threads("kcryptd", "dmcrypt_write", "crypt-bulk")))
 
 
-@tap.test("nothing stays behind of a refused line", timeout=200)
+@tap.test("nothing stays behind of a refused line")
 def test_no_leak(test):
     runs = 60
     backing = test.enter(blockdev.NullBlk(1))

@@ -169,10 +169,12 @@ def test_log(test):
                       if "INTEGRITY" in text])
     test.equal(len(lines[1]), 1, f"lines: {lines[1]}")
     test.equal(lines[1], lines[0], "what crypt-bulk says, and stock")
+    start = time.monotonic()
     for _ in range(50):
         verdict(bulk, 0, 4096)
+    most = 10 * (int(time.monotonic() - start) // 5 + 2)
     flood = [text for text in log.read() if "INTEGRITY" in text]
-    test.check(1 <= len(flood) <= 20, f"{len(flood)} lines for 50 errors")
+    test.check(1 <= len(flood) <= min(most, 40), f"{len(flood)} lines for 50 errors")
 
 
 @tap.test("a failed authentication leaves stock's audit record")

@@ -20,10 +20,9 @@ from load import Load
 LONG = int(os.environ.get("LONG") or 0)
 MIB = 1 << 20
 KEY = cases.key(64)
-BYPASS = ("submit_from_crypt_cpus", "no_read_workqueue", "no_write_workqueue")
-CRYPTD = f"capi:cryptd(xts(ecb({kernel.AES})))-plain64"
-WAYS = {"default options": ("aes-xts-plain64", ()), "bypass options": ("aes-xts-plain64", BYPASS),
-        "asynchronous": (CRYPTD, ())}
+WAYS = {"default options": ("aes-xts-plain64", ()),
+        "bypass options": ("aes-xts-plain64", cases.BYPASS),
+        "asynchronous": (cases.CRYPTD, ())}
 
 
 def line(way, device, offset=0):
@@ -68,7 +67,7 @@ def test_vanish(test, way):
     dm.remove(mapping.name)
 
 
-@tap.each("the mapping grows and shrinks under load: {0}", list(WAYS), timeout=LONG + 240)
+@tap.each("the mapping grows and shrinks under load: {0}", list(WAYS), timeout=LONG + tap.LIMIT)
 def test_resize(test, way):
     backing = test.enter(blockdev.NullBlk(16))
     small, large = 8 << 11, 16 << 11
@@ -90,7 +89,8 @@ def test_resize(test, way):
     test.check(blockdev.read(mapping.path, 15 * MIB, MIB) == tail, "stock reads the last of it")
 
 
-@tap.each("the mapping goes to stock and back under load: {0}", list(WAYS), timeout=LONG + 240)
+@tap.each("the mapping goes to stock and back under load: {0}", list(WAYS),
+          timeout=LONG + tap.LIMIT)
 def test_move(test, way):
     backing = test.enter(blockdev.NullBlk(8))
     mapping = test.enter(dm.crypt(line(way, backing), backing.sectors))

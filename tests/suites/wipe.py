@@ -90,7 +90,7 @@ def test_control(test):
     test.equal(remnants(key=secret), set(), "found after")
 
 
-@tap.each("of {0}: neither the message key wipe nor removal leaves a key", CIPHERS, timeout=240)
+@tap.each("of {0}: neither the message key wipe nor removal leaves a key", CIPHERS)
 def test_cipher(test, cipher, size, options):
     device = test.enter(blockdev.NullBlk(4))
     tag = re.search(r"integrity:(\d+)", options)

@@ -5,4 +5,4 @@
 # run_suite, of another file, uses it
 # shellcheck disable=SC2034
 extra=$("$tests/vm/foreign-volumes") || exit
-run_suite foreign --smp 2 --mem 2G --timeout 600
+run_suite foreign --smp 2 --mem 2G

@@ -3,4 +3,4 @@
 # shellcheck source-path=SCRIPTDIR source=../lib/suite.sh
 . "$(dirname "$0")/../lib/suite.sh"
 # The disk completes in hard interrupts of a device.
-run_suite handoff --smp 2 --mem 2G --timeout 600 --disk 64M
+run_suite handoff --smp 2 --mem 2G --disk 64M

@@ -2,4 +2,4 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck source-path=SCRIPTDIR source=../lib/suite.sh
 . "$(dirname "$0")/../lib/suite.sh"
-run_suite io --smp 2 --mem 2G --timeout 600
+run_suite io --smp 2 --mem 2G

@@ -5,4 +5,4 @@
 # run_suite, of another file, uses it
 # shellcheck disable=SC2034
 program=yes
-run_suite program --smp 2 --mem 2G --timeout 1500
+run_suite program --smp 2 --mem 2G

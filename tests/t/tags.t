@@ -3,4 +3,4 @@
 # shellcheck source-path=SCRIPTDIR source=../lib/suite.sh
 . "$(dirname "$0")/../lib/suite.sh"
 # The disk stands for those that keep metadata themselves.
-run_suite tags --smp 2 --mem 2G --timeout 600 --nvme 64M:64
+run_suite tags --smp 2 --mem 2G --nvme 64M:64

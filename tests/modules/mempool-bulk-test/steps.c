@@ -184,7 +184,8 @@ void waiter_needs_only_what_it_lacks(struct kunit *test)
 	allocator_set_budget(100);
 	mempool_fail_pages_bulk(&f->pool, 0);
 	KUNIT_ASSERT_TRUE(test, wait_until(fixture_stats(f).pages[MEMPOOL_BULK_NOWAIT] == 100, 10));
-	msleep(100);
+	/* Until it has noted them, and before it looks again. */
+	msleep(500);
 	KUNIT_EXPECT_EQ(test, fixture_waiters(f), 1U);
 	give_array(&f->pool, f->pages, FULL - 100);
 	KUNIT_EXPECT_EQ(test, fixture_waiters(f), 0U);

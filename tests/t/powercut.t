@@ -1,0 +1,6 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# ROUNDS=N: each writer flushes so many times before the replay.
+# shellcheck source-path=SCRIPTDIR source=../lib/suite.sh
+. "$(dirname "$0")/../lib/suite.sh"
+run_suite powercut --smp 2 --mem 2G --timeout $((1500 + ${ROUNDS:-0} * 20))
