@@ -4,7 +4,13 @@
 KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
 
-# For make test: the kernels to test on, one after the other. For make bench: one of them.
+# For make test, where no kernel is asked for: all suites on one kernel, and on the oldest and the
+# newest those of what differs most between kernels, and between releases of DKMS.
+ifeq ($(origin KERNELS)$(origin KERNEL),undefinedundefined)
+TESTED := 6.12 6.1:io,pool 7.3:dkms,io,pool
+endif
+# Otherwise, and for make conformance and make fuzz: the kernels, one after the other. For make
+# bench: one of them.
 KERNELS ?= $(or $(KERNEL_GIVEN),6.1 6.12)
 KERNEL_GIVEN := $(KERNEL)
 KERNEL ?= 6.1
@@ -35,7 +41,8 @@ help:
 	@echo '                    DEVICE=ram|null'
 	@echo 'make bench-all      measure everything, also fragmented memory, memory held and more: hours'
 	@echo 'make bench-report   write docs/benchmarks.md and its pictures from the results of these'
-	@echo 'make test           run all tests, in VMs of KERNELS="6.1 6.12"; KERNEL=6.12/rt is one only'
+	@echo 'make test           run all tests on a 6.12 kernel, and some on 6.1 and 7.3;'
+	@echo '                    KERNELS="6.1 7.2/rt" runs all on these'
 	@echo 'make matrix         run them on every kernel and flavour of tests/vm/kernels.tbl: hours;'
 	@echo '                    MATRIX=--load only builds and loads the module on each'
 	@echo 'make test-package   install, upgrade and remove the packages, and boot encrypted roots, in VMs'
@@ -116,7 +123,7 @@ dkms-remove:
 		echo 'The module stays loaded, and mappings of it in use, until: rmmod dm_crypt_bulk'
 
 test:
-	tests/run $(KERNELS)
+	tests/run $(or $(TESTED),$(KERNELS))
 
 matrix:
 	tests/run $(MATRIX) all
@@ -154,13 +161,14 @@ check:
 	tests/check
 
 clean:
-	find . -path ./.cache -prune -o \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
+	find . \( -name '*.o' -o -name '*.ko' -o -name '*.mod' \
 		-o -name '*.mod.c' -o -name '.*.cmd' -o -name Module.symvers -o -name modules.order \
 		-o -name .tmp_versions -o -name __pycache__ \) -exec rm -rf {} +
 	$(MAKE) -C tools/crypt-bulk clean
 
 distclean: clean
-	rm -rf .cache dist
+	rm -rf dist
+	. tests/lib/cache.sh && rm -rf "$$CACHE"
 
 .PHONY: help modules tools install-tools dkms-install dkms-remove install-source install-package \
 	install-bench deb rpm test test-package matrix conformance fuzz bench bench-all \
