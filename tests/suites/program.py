@@ -15,6 +15,7 @@ import re
 import subprocess
 import tempfile
 import termios
+import uuid as uuid_of
 
 import blockdev
 import cli
@@ -315,6 +316,22 @@ def test_header(test):
     cli.expect(test, cli.WRONG_USE, "open", device.path, NAME, secret=SECRET)
 
 
+@tap.each("open: a device named {0}", ["UUID=", "PARTUUID="])
+def test_device_name(test, kind):
+    """As udev would have made the link, which no guest of the tests has."""
+    volume = luks(test)
+    uuid = str(uuid_of.uuid4())
+    link = f"/dev/disk/by-{kind[:-1].lower()}/{uuid}"
+    os.makedirs(os.path.dirname(link), exist_ok=True)
+    os.symlink(volume.device.path, link)
+    test.defer(os.unlink, link)
+    cli.ok(test, "open", kind + uuid, NAME, secret=SECRET)
+    test.equal(cli.status(test, NAME)["device"], volume.device.path, "device")
+    close(test)
+    said = cli.expect(test, cli.NO_DEVICE, "open", f"{kind}no-such", NAME, secret=SECRET)[1]
+    test.check("no-such" in said, f"what is missing is named: {said}")
+
+
 @tap.test("open: flags, of the command line and those kept in the header")
 def test_flags(test):
     volume = luks(test)
@@ -469,6 +486,17 @@ def test_foreign(test):
         cli.expect(test, cli.WRONG_USE, command, mapping.name)
     test.check(dm.exists(mapping.name), "it is still there")
     test.equal(json.loads(cli.ok(test, "status", "--json")), [], "status of all")
+
+
+@tap.test("status: the size of a hidden key is not known, and not 0")
+def test_hidden_key(test):
+    device = backing(test, 1)
+    line = f"aes-xts-plain64 {os.urandom(64).hex()} 0 {device.dev} 0"
+    mapping = test.enter(dm.Mapping([(0, device.sectors, BULK, line)]))
+    found = cli.status(test, mapping.name)
+    test.equal((found["key_location"], found["key_size"]), ("hidden", None), "as JSON")
+    text = cli.ok(test, "status", mapping.name)
+    test.check(re.search("^  keysize: +-$", text, re.M), f"as text: {text}")
 
 
 @tap.each("table: never a key, target {0}", [(BULK,), (dm.STOCK,)])

@@ -275,6 +275,7 @@ void probes_remove_stale(void);
 /* sysfs.c: small files of the system; these say nothing */
 int file_read(char *to, size_t room, const char *format, ...) PRINTF_LIKE(3, 4);
 bool file_exists(const char *format, ...) PRINTF_LIKE(1, 2);
+void device_path(const char *device, char *path, size_t room);
 int64_t device_bytes(const char *path);
 int device_name(const char *number, char *path, size_t room);
 const char *target_module(const char *target);

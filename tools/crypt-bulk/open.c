@@ -166,6 +166,7 @@ static int check_name(const char *name)
 int command_open(const struct options *options)
 {
 	const char *name = options->args[1];
+	char device[PATH_ROOM];
 	struct volume volume;
 	int ret = 0;
 
@@ -178,7 +179,8 @@ int command_open(const struct options *options)
 	if (ret)
 		return ret;
 
-	ret = volume_load(&volume, options->args[0], options);
+	device_path(options->args[0], device, sizeof(device));
+	ret = volume_load(&volume, device, options);
 	if (!ret && !options->test_passphrase) {
 		ret = check_free(volume.device, options);
 		if (!strcmp(volume.type, CRYPT_PLAIN))

@@ -35,13 +35,20 @@ static const char *find_type(const struct map *map, char *type, size_t room)
 	return type;
 }
 
-static const char *key_location(const struct map *map, const struct line *line)
+/* Where the key is, and its size, which a line with a hidden key does not tell. */
+static void add_key(struct json_object *to, const struct map *map, const struct line *line)
 {
+	const char *location = "table";
+
 	if (line_key_named(line))
-		return "keyring";
-	if (!line_key_hidden(line))
-		return "table";
-	return strcmp(map->target, TARGET_BULK) ? "none" : "hidden";
+		location = "keyring";
+	else if (line_key_hidden(line))
+		location = strcmp(map->target, TARGET_BULK) ? "none" : "hidden";
+	if (strcmp(location, "hidden"))
+		add_number(to, "key_size", line_key_size(line) * 8);
+	else
+		json_object_object_add(to, "key_size", NULL);
+	add_text(to, "key_location", location);
 }
 
 /* When a task was started, in seconds since 1970; 0 if that cannot be told. */
@@ -138,8 +145,7 @@ static void add_line(struct json_object *to, const struct map *map, const struct
 	char device[PATH_ROOM];
 
 	add_text(to, "cipher", line->cipher);
-	add_number(to, "key_size", line_key_size(line) * 8);
-	add_text(to, "key_location", key_location(map, line));
+	add_key(to, map, line);
 	add_text(to, "device", device_name(line->device, device, sizeof(device)) ? line->device :
 		 device);
 	add_number(to, "sector_size", sector_size ? atoi(sector_size) : SECTOR);
@@ -199,6 +205,7 @@ static void print_options(struct json_object *words)
 static void print_text(struct json_object *mapping)
 {
 	struct json_object *counters = json_object_object_get(mapping, "counters");
+	bool sized = json_object_object_get(mapping, "key_size");
 
 	printf("/dev/mapper/%s is %s%s.\n", get_text(mapping, "name"),
 	       get_bool(mapping, "suspended") ? "suspended" : "active",
@@ -208,7 +215,7 @@ static void print_text(struct json_object *mapping)
 	printf("  since:        %s\n", get_text(mapping, "since"));
 	printf("  type:         %s\n", get_text(mapping, "type"));
 	printf("  cipher:       %s\n", get_text(mapping, "cipher"));
-	printf("  keysize:      %s bits\n", get_text(mapping, "key_size"));
+	printf("  keysize:      %s%s\n", get_text(mapping, "key_size"), sized ? " bits" : "");
 	printf("  key location: %s\n", get_text(mapping, "key_location"));
 	printf("  device:       %s\n", get_text(mapping, "device"));
 	printf("  sector size:  %s\n", get_text(mapping, "sector_size"));

@@ -63,6 +63,24 @@ bool file_exists(const char *format, ...)
 }
 
 /**
+ * device_path() - find the node of a device that may be named by its UUID
+ * @device: its path, or UUID=... of its header, or PARTUUID=... of its partition, as in crypttab
+ * @path: gets the path
+ * @room: bytes of @path
+ */
+void device_path(const char *device, char *path, size_t room)
+{
+	static const char uuid[] = "UUID=", partuuid[] = "PARTUUID=";
+
+	if (!strncmp(device, uuid, strlen(uuid)))
+		snprintf(path, room, "/dev/disk/by-uuid/%s", device + strlen(uuid));
+	else if (!strncmp(device, partuuid, strlen(partuuid)))
+		snprintf(path, room, "/dev/disk/by-partuuid/%s", device + strlen(partuuid));
+	else
+		snprintf(path, room, "%s", device);
+}
+
+/**
  * device_bytes() - how large is a block device?
  * @path: the device
  *
