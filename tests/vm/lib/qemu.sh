@@ -114,8 +114,9 @@ add_disk()
 compose_qemu()
 {
 	local arguments="console=ttyS0 ignore_loglevel printk.devkmsg=on panic=-1 oops=panic"
-	# On a busy machine an emulated processor can stand still for long: that alone is no fault.
-	arguments+=" rcupdate.rcu_cpu_stall_timeout=120 sysctl.kernel.watchdog_thresh=30"
+	# On a busy machine an emulated processor can stand still for minutes: that alone is no fault.
+	# A lock-up is told of after twice the threshold; 60 is the largest there is.
+	arguments+=" rcupdate.rcu_cpu_stall_timeout=300 sysctl.kernel.watchdog_thresh=60"
 	local cpu=max number=0 disk
 
 	case ${FLAVOUR-} in
