@@ -4,10 +4,11 @@
 KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
 
-# For make test, where no kernel is asked for: all suites on one kernel, and on the oldest and the
-# newest those of what differs most between kernels, and between releases of DKMS.
+# For make test, where no kernel is asked for: all suites on one kernel but two of the longest, whose
+# lines and formats others have too, and on the oldest and the newest those of what differs most
+# between kernels, and between releases of DKMS.
 ifeq ($(origin KERNELS)$(origin KERNEL),undefinedundefined)
-TESTED := 6.12 6.1:io,pool 7.3:dkms,io,pool
+TESTED := 6.12:-conformance,foreign 6.1:io,pool 7.3:dkms,io,pool
 endif
 # Otherwise, and for make conformance and make fuzz: the kernels, one after the other. For make
 # bench: one of them.
@@ -41,7 +42,7 @@ help:
 	@echo '                    DEVICE=ram|null'
 	@echo 'make bench-all      measure everything, also fragmented memory, memory held and more: hours'
 	@echo 'make bench-report   write docs/benchmarks.md and its pictures from the results of these'
-	@echo 'make test           run all tests on a 6.12 kernel, and some on 6.1 and 7.3;'
+	@echo 'make test           run the tests on a 6.12 kernel, and some on 6.1 and 7.3;'
 	@echo '                    KERNELS="6.1 7.2/rt" runs all on these'
 	@echo 'make matrix         run them on every kernel and flavour of tests/vm/kernels.tbl: hours;'
 	@echo '                    MATRIX=--load only builds and loads the module on each'
