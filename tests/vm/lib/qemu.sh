@@ -117,11 +117,12 @@ compose_qemu()
 	# On a busy machine an emulated processor can stand still for minutes: that alone is no fault.
 	# A lock-up is told of after twice the threshold; 60 is the largest there is.
 	arguments+=" rcupdate.rcu_cpu_stall_timeout=300 sysctl.kernel.watchdog_thresh=60"
-	local cpu=max number=0 disk
+	local cpu=max hung=300 number=0 disk
 
 	case ${FLAVOUR-} in
-	debug | kcsan) arguments+=" sysctl.kernel.hung_task_timeout_secs=480" ;;
+	debug | kcsan) hung=480 ;;
 	esac
+	arguments+=" sysctl.kernel.hung_task_timeout_secs=$hung"
 	QEMU=(
 		qemu-system-x86_64 -name "dm-crypt-bulk-$ROW"
 		-nodefaults -no-user-config -display none -no-reboot
