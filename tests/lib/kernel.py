@@ -218,7 +218,7 @@ def _slabs_as_counted(prefix):
 
 
 def slab_objects(prefix="kmalloc"):
-    """Live objects of each cache so named: the least of some looks, which only ever see too many."""
+    """Live objects of each cache so named: the least of some looks, all of which see too many."""
     looks = [_slabs_as_counted(prefix) for _ in range(4)]
     return {name: min(look.get(name, count) for look in looks)
             for name, count in looks[0].items()}
