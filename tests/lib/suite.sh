@@ -36,7 +36,7 @@ run_suite() {
 	# The last of several time-outs holds.
 	# shellcheck disable=SC2086 # SUITE_ARGS is a list of words
 	"$tests/vm/run" --kernel "${KERNEL:-6.1}" --flavour "${FLAVOUR:-cloud}" --share "$share" \
-		--timeout 2400 "$@" -- \
+		--timeout 1500 "$@" -- \
 		env PYTHONPATH=/mnt/share/lib PYTHONDONTWRITEBYTECODE=1 \
 		${DCB_TARGET:+"DCB_TARGET=$DCB_TARGET"} \
 		${DCB_RECORD:+"DCB_RECORD=$DCB_RECORD"} \
