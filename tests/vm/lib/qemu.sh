@@ -191,12 +191,28 @@ compose_qemu()
 	QEMU+=(-append "$arguments $APPEND")
 }
 
+# Seconds after which a guest that has not come up is taken for one that hangs, and booted again.
+readonly BOOT_LIMIT=${BOOT_LIMIT:-400}
+
+# What the guest has said of COMMAND so far
+read_answers()
+{
+	local answer
+
+	while read -r -t 0.1 answer <&"$ctl_out"; do
+		case $answer in
+		started) STARTED=yes ;;
+		exit\ *) VERDICT=${answer#exit } ;;
+		esac
+	done
+}
+
 # shellcheck disable=SC2153,SC2034 # run sets TIMEOUT, and reads VERDICT
 # Runs the VM to its end. Sets STARTED (whether the command was), TIMED_OUT (yes or no), and VERDICT
 # to the command's status or nothing.
 run_vm()
 {
-	local qemu timer ended tails=() answer
+	local qemu timer boot ended tails=() answer
 
 	STARTED=no TIMED_OUT=no VERDICT=
 	rm -f "$TMP"/ctl.* "$TMP/console"
@@ -216,9 +232,18 @@ run_vm()
 	tails+=($!)
 	sleep "$TIMEOUT" &
 	timer=$!
-	CHILDREN+=("${tails[@]}" "$timer")
+	sleep "$BOOT_LIMIT" &
+	boot=$!
+	CHILDREN+=("${tails[@]}" "$timer" "$boot")
 
-	wait -n -p ended "$qemu" "$timer" || true
+	wait -n -p ended "$qemu" "$timer" "$boot" || true
+	if [[ $ended == "$boot" ]]; then
+		read_answers
+		[[ $STARTED == yes ]] || kill -KILL "$qemu"
+		wait -n -p ended "$qemu" "$timer" || true
+	else
+		kill "$boot"
+	fi
 	if [[ $ended == "$timer" ]]; then
 		TIMED_OUT=yes
 		# Ask the guest where it hangs; one that cannot answer is not waited for long.
@@ -233,12 +258,7 @@ run_vm()
 	wait "$qemu" "${tails[@]}" 2>/dev/null || true
 	CHILDREN=()
 
-	while [[ $TIMED_OUT == no ]] && read -r -t 0.1 answer <&"$ctl_out"; do
-		case $answer in
-		started) STARTED=yes ;;
-		exit\ *) VERDICT=${answer#exit } ;;
-		esac
-	done
+	[[ $TIMED_OUT == yes ]] || read_answers
 	exec {ctl_in}>&- {ctl_out}>&-
 	tr -d '\r' <"$TMP/console" >"$TMP/kernel.log" 2>/dev/null || true
 }
