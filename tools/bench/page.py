@@ -95,6 +95,14 @@ def figures_table(rows):
     )
 
 
+CONTROL = """\
+## How far chance goes
+
+The wall clock with stock on both sides (`--targets crypt,crypt`), where the ratio is 1 but for
+chance: a row of as many rounds above is no better known than this.
+"""
+
+
 # Title, what is said about it, which rows.
 SECTIONS = (
     ("Writes and reads, instruction clock",
@@ -133,6 +141,10 @@ def sections(rows):
             said += f"All: {same}.\n\n" if same else ""
             text.append(MATRIX.format(title=title, text=said + figures_table(found)))
     return text
+
+
+def control_section(rows):
+    return [CONTROL, figures_table(rows)] if rows else []
 
 
 def memory_section(rows):
@@ -203,7 +215,8 @@ def render(results, directory):
         INTRODUCTION, *targets_section(rows, traces, pools), *ratio_pictures(rows, directory),
         *floor_section(rows), *profile_sections(results["profile"]), *pages_section(traces),
         *pool_section(pools), *memory_section(rows), *sections(rows),
-        *sources_section([*rows, *traces, *pools]),
+        *control_section(results["control"]),
+        *sources_section([*rows, *results["control"], *traces, *pools]),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -230,15 +243,16 @@ def row_order(row):
 
 def read_all(results):
     """The rows of each kind of results, by its name."""
-    found = {"rows": [], "pages": [], "pool": [], "profile": []}
-    for path in sorted(glob.glob(os.path.join(results, "*.json"))):
-        found["rows"] += report.read_json(path)
+    found = {"rows": [], "control": [], "pages": [], "pool": [], "profile": []}
+    for kind, place in (("rows", ""), ("control", "control")):
+        for path in sorted(glob.glob(os.path.join(results, place, "*.json"))):
+            found[kind] += report.read_json(path)
     for kind in ("pages", "pool", "profile"):
         for path in sorted(glob.glob(os.path.join(results, kind, "*.json"))):
             with open(path, encoding="utf-8") as file:
                 found[kind] += json.load(file)
     return {
-        kind: sorted(rows, key=row_order if kind == "rows" else kernel_order)
+        kind: sorted(rows, key=row_order if kind in ("rows", "control") else kernel_order)
         for kind, rows in found.items()
     }
 
@@ -247,8 +261,8 @@ def main():
     tree = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
     parser = argparse.ArgumentParser(
         prog="bench-report",
-        description="Turns bench-results/*.json (see tools/bench-vm), and what pages-trace and "
-        "pool-bench wrote below it, into docs/benchmarks.md and pictures in docs/benchmarks/.",
+        description="Turns bench-results/*.json (see tools/bench-vm), and what bench-all, "
+        "pages-trace and pool-bench wrote below it, into docs/benchmarks.md and pictures in docs/benchmarks/.",
     )
     parser.add_argument("--results", default=os.path.join(tree, "bench-results"),
                         help="directory of the results (default %(default)s)")

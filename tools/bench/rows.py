@@ -29,6 +29,7 @@ DIMENSIONS = (
     ("device", lambda row: row["device_name"]),
     ("largest write", lambda row: report.size(row.get("max_write_size"))),
     ("mappings", lambda row: str(row["mappings"])),
+    ("rounds", lambda row: str(row["rounds"])),
     ("init_on_alloc", lambda row: {True: "1", False: "0"}.get(row["init_on_alloc"], "?")),
 )
 
