@@ -198,6 +198,12 @@ def test_key_file(test):
         cli.expect(test, cli.WRONG_USE, "open", *cut, "99", volume.device.path, NAME)
     open_volume(test, volume)
     close(test)
+    with tempfile.NamedTemporaryFile() as key:
+        key.write(volume.secret + bytes(8 << 20))
+        key.flush()
+        said = cli.expect(test, cli.WRONG_USE, "open", "--key-file", key.name,
+                          volume.device.path, NAME)[1]
+        test.check("--keyfile-size" in said, f"a key file is not cut silently: {said}")
     # Without --key-file only the first line of standard input counts.
     cli.expect(test, cli.NO_PERMISSION, "open", volume.device.path, NAME,
                secret=volume.secret)
@@ -222,6 +228,9 @@ def test_statuses(test):
         (cli.WRONG_USE, ["--type", "luks1", path, NAME], SECRET),
         (cli.WRONG_USE, ["--token-only", path, NAME], SECRET),
         (cli.WRONG_USE, ["--key-slot", "5", path, NAME], SECRET),
+        (cli.WRONG_USE, ["--key-slot", str(1 << 32), path, NAME], SECRET),
+        (cli.NO_PERMISSION, [path, NAME], b"x" * 600),
+        (cli.WRONG_USE, ["--keyfile-offset", "2", "--keyfile-size", "99", path, NAME], SECRET),
     ]
     for wanted, args, secret in cases:
         _, said = cli.expect(test, wanted, "open", *args, secret=secret)
@@ -303,7 +312,14 @@ def test_terminal(test):
         test.equal(shown.count("No key available"), count, f"tries in {shown}")
     status, shown = at_terminal(test, [b"half\x03"], "open", path, NAME)
     test.equal(status, -2, "ended by the signal")
-    test.check(not dm.exists(NAME), "no mapping")
+    status, shown = at_terminal(test, [b"half a line"], "open", "--timeout", "2", path, NAME)
+    test.equal(status, cli.WRONG_USE, "status when nobody ends the line in time")
+    test.check("not ended in 2 s" in shown, f"says why: {shown}")
+    for args in ([path], [*PLAIN, "--hash", "sha256", path]):
+        status, shown = at_terminal(test, [b"\x04"], "open", *args, NAME)
+        test.equal(status, cli.WRONG_USE, "status at the end of all input")
+        test.check("no passphrase" in shown, f"says why: {shown}")
+        test.check(not dm.exists(NAME), "no mapping")
 
 
 @tap.test("open: a header of its own")
@@ -314,6 +330,71 @@ def test_header(test):
     as_cryptsetup(test, volume, lambda: open_volume(test, volume, "--header", header.path),
                   key=True)
     cli.expect(test, cli.WRONG_USE, "open", device.path, NAME, secret=SECRET)
+    short = backing(test, 1).path
+    for header, wanted, word in (("/etc/passwd", cli.WRONG_USE, "too short"),
+                                 (short, cli.WRONG_USE, f"{short} is not a LUKS device"),
+                                 ("/tmp", cli.NO_DEVICE, "neither"),
+                                 ("/no/such", cli.NO_DEVICE, "No such file")):
+        said = cli.expect(test, wanted, "open", "--header", header, device.path, NAME,
+                          secret=SECRET)[1]
+        test.check(word in said, f"says what is wrong with the header: {said}")
+
+
+@tap.each("open: a header for another device is not taken for the data's, LUKS{0}", [1, 2])
+def test_header_alone(test, version):
+    """It leaves no room before the data, so that the first write would be to the key slots."""
+    device, header = backing(test), backing(test)
+    luks(test, "--header", header.path, device=device, version=version)
+    with open(header.path, "rb") as file:
+        before = file.read()
+    for options in ([], ["--header", header.path]):
+        said = cli.expect(test, cli.WRONG_USE, "open", *options, header.path, NAME,
+                          secret=SECRET)[1]
+        test.check("--header" in said, f"says what to do: {said}")
+        test.check(not dm.exists(NAME), "no mapping")
+    cli.ok(test, "open", "--test-passphrase", header.path, secret=SECRET)
+    with open(header.path, "rb") as file:
+        test.check(file.read() == before, "the header is as it was")
+
+
+@tap.test("open: a device that is read-only")
+def test_read_only_device(test):
+    volume = luks(test)
+    path = volume.device.path
+    subprocess.run(["blockdev", "--setro", path], check=True)
+    test.defer(subprocess.run, ["blockdev", "--setrw", path])
+    said = cli.expect(test, 0, "open", path, NAME, secret=SECRET)[1]
+    test.check("read-only" in said, f"says so: {said}")
+    test.check(cli.status(test, NAME)["read_only"], "the mapping is too")
+    close(test)
+
+
+@tap.test("open: words of a header give the terminal no commands")
+def test_hostile_words(test):
+    volume = luks(test)
+
+    def require(header):
+        header["config"]["requirements"] = {"mandatory": ["x\x1b[31m\x9bA\u00e4"]}
+
+    edit_header(volume.device.path, require)
+    said = cli.expect(test, cli.WRONG_USE, "open", volume.device.path, NAME, secret=SECRET)[1]
+    test.check("x?[31m" in said and "A\u00e4" in said, f"shown as text: {said!r}")
+    test.check(not [c for c in said if c != "\n" and (c < " " or "\x7f" <= c < "\xa0")],
+               f"no controls: {said!r}")
+
+
+@tap.test("open: names as long as they may be, options for cryptsetup's users")
+def test_names(test):
+    plain, authenticated = luks(test), luks(test, "--integrity", "hmac-sha256")
+    for volume, length, wanted in ((plain, 127, 0), (plain, 128, cli.WRONG_USE),
+                                   (authenticated, 123, 0), (authenticated, 124, cli.WRONG_USE)):
+        name = "n" * length
+        said = cli.expect(test, wanted, "open", "-q", "-v", volume.device.path, name,
+                          secret=SECRET)[1]
+        test.equal("Command successful." in said, not wanted, f"-v: {said}")
+        test.equal(dm.exists(name), not wanted, f"a mapping of {length} characters")
+        if not wanted:
+            cli.ok(test, "close", name)
 
 
 @tap.each("open: a device named {0}", ["UUID=", "PARTUUID="])

@@ -48,7 +48,8 @@ static bool find_below(const struct map *map, char *below)
 	struct map lower;
 	bool found;
 
-	integrity_name(below, map->name);
+	if (integrity_name(below, map->name))
+		return false;
 	found = !map_get_quietly(&lower, below) &&
 		(map_is_half_made(map) ? is_unused_integrity(&lower) :
 					 is_integrity_of(&lower, map));

@@ -23,7 +23,7 @@
 #define SECTOR		512
 #define NAME_ROOM	128
 #define UUID_ROOM	129
-#define PATH_ROOM	512
+#define PATH_ROOM	4096
 
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 #define PRINTF_LIKE(text, first)	__attribute__((format(printf, text, first)))
@@ -43,11 +43,11 @@ struct options {
 	const char *type, *key_file, *header, *cipher, *hash, *to, *volume_key_file, *sysroot;
 	/* -1 where not given */
 	int64_t key_size, keyfile_offset, keyfile_size, offset, skip, size, sector_size, tries;
-	int64_t key_slot, token_id;
+	int64_t key_slot, token_id, timeout;
 	bool allow_discards, same_cpu_crypt, submit_from_crypt_cpus, no_read_workqueue;
 	bool no_write_workqueue, high_priority, no_journal, persistent, iv_large_sectors;
 	bool read_only, shared, test_passphrase, token_only, json, deferred;
-	bool debug, help, version;
+	bool batch_mode, verbose, debug, help, version;
 	/* What is left on the command line: DEVICE, NAME */
 	const char *args[2];
 	int args_count;
@@ -171,6 +171,7 @@ struct new_map {
 };
 
 int map_get(struct map *map, const char *name);
+int map_name_check(const char *name);
 int map_get_quietly(struct map *map, const char *name);
 void map_free(struct map *map);
 bool map_exists(const char *name);
@@ -216,6 +217,7 @@ int key_print_inline(struct secret *to, const struct key *key);
  * @cipher: in dm-crypt's notation
  * @integrity: the kind of checksum in the header's notation, "" without one
  * @sectors: length, 0 for all that the device has
+ * @read_only: so asked for, or the device is
  * @integrity_key_size: bytes of the volume key that are for it, 0 for as many as usual
  * @flags: FLAG_*, those that the header asks for
  * @has_unknown_flags: the header asks for more
@@ -232,11 +234,12 @@ struct volume {
 	unsigned int sector_size;
 	uint64_t offset, iv_offset, sectors;
 	unsigned int flags;
-	bool has_unknown_flags;
+	bool has_unknown_flags, read_only;
 	struct key key;
 };
 
 int volume_load(struct volume *volume, const char *device, const struct options *options);
+int volume_set_cipher(struct volume *volume, const char *cipher);
 int volume_unlock(struct volume *volume, const struct options *options);
 void volume_free(struct volume *volume);
 
@@ -254,7 +257,7 @@ int plain_unlock(struct volume *volume, const struct options *options);
 int integrity_cipher(const struct volume *volume, char *to, size_t room);
 int integrity_open(const struct volume *volume, const char *name, const char *uuid,
 		   unsigned int flags, bool read_only, uint64_t *sectors);
-void integrity_name(char *to, const char *name);
+int integrity_name(char *to, const char *name);
 
 /* probe.c: does a table decrypt as a live mapping does? */
 
@@ -275,7 +278,8 @@ void probes_remove_stale(void);
 /* sysfs.c: small files of the system; these say nothing */
 int file_read(char *to, size_t room, const char *format, ...) PRINTF_LIKE(3, 4);
 bool file_exists(const char *format, ...) PRINTF_LIKE(1, 2);
-void device_path(const char *device, char *path, size_t room);
+int device_path(const char *device, char *path, size_t room);
+bool device_is_read_only(const char *path);
 int64_t device_bytes(const char *path);
 int device_name(const char *number, char *path, size_t room);
 const char *target_module(const char *target);

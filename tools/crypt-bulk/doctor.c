@@ -62,7 +62,14 @@ bool doctor_module_loaded(const struct doctor *doctor, const char *module)
 	return file_exists("%s/sys/module/%s", doctor->root, module);
 }
 
-/* Does one line of a file of modprobe's, a comment or not, say that the module takes the name? */
+/* As the kernel reads a parameter that is on or off. */
+static bool is_on(const char *value)
+{
+	return strchr("1yYtT", *value) ? *value != '\0' :
+	       (value[0] | 0x20) == 'o' && (value[1] | 0x20) == 'n';
+}
+
+/* Does one line of a file of modprobe's that is no comment say that the module takes the name? */
 static bool file_wants_stock_name(const char *path)
 {
 	FILE *file = fopen(path, "re");
@@ -70,9 +77,10 @@ static bool file_wants_stock_name(const char *path)
 	bool wants = false;
 
 	while (file && !wants && fgets(line, sizeof(line), file)) {
-		const char *word = line + strspn(line, " \t");
+		const char *word = line + strspn(line, " \t"), *value;
 
-		wants = *word != '#' && strstr(word, "replace_stock=1") &&
+		value = strstr(word, "replace_stock=");
+		wants = *word != '#' && value && is_on(value + strlen("replace_stock=")) &&
 			(strstr(word, "dm-crypt-bulk") || strstr(word, MODULE_BULK));
 	}
 	if (file)

@@ -36,6 +36,10 @@ static int read_superblock(const struct volume *volume, struct superblock *super
 	if (got != (ssize_t)sizeof(*super) || memcmp(super->magic, "integrt", sizeof(super->magic)))
 		return say_error(-EINVAL, "%s has no dm-integrity superblock where the header says",
 				 volume->device);
+	/* Blocks of 4096 bytes are the largest there are. */
+	if (super->log2_block > 3)
+		return say_error(-EINVAL, "the dm-integrity superblock of %s is not valid",
+				 volume->device);
 	return 0;
 }
 
@@ -74,10 +78,12 @@ int integrity_cipher(const struct volume *volume, char *to, size_t room)
  * integrity_name() - the name of the integrity device below a mapping, as cryptsetup has it
  * @to: gets it, of NAME_ROOM bytes
  * @name: the mapping's
+ *
+ * Return: 0, or -EINVAL if it would be too long; nothing was said to the user.
  */
-void integrity_name(char *to, const char *name)
+int integrity_name(char *to, const char *name)
 {
-	snprintf(to, NAME_ROOM, "%.*s_dif", NAME_ROOM - 5, name);
+	return snprintf(to, NAME_ROOM, "%s_dif", name) < NAME_ROOM ? 0 : -EINVAL;
 }
 
 /**
@@ -98,10 +104,14 @@ int integrity_open(const struct volume *volume, const char *name, const char *uu
 	struct superblock super;
 	int ret;
 
+	ret = integrity_name(below, name);
+	if (ret)
+		return say_error(ret, "the name is too long for an authenticated volume: the "
+				 "mapping below it has 4 characters more, of %d in all",
+				 NAME_ROOM - 1);
 	ret = read_superblock(volume, &super);
 	if (ret)
 		return ret;
-	integrity_name(below, name);
 	/* Marked as a part of the other: the name of its type is all that is different. */
 	snprintf(below_uuid, sizeof(below_uuid), "CRYPT-INTEGRITY-%.*s",
 		 (int)(sizeof(below_uuid) - 17), uuid + strlen("CRYPT-LUKS2-"));

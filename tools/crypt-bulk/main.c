@@ -50,10 +50,12 @@ static void print_help(const struct command *command)
 	options_print(command);
 }
 
+static bool verbose;
+
 static void log_library(int level, const char *text, void *context)
 {
 	(void)context;
-	if (level == CRYPT_LOG_ERROR || level < 0)
+	if (level == CRYPT_LOG_ERROR || level < 0 || (verbose && level == CRYPT_LOG_VERBOSE))
 		fprintf(stderr, "libcryptsetup: %s", text);
 }
 
@@ -80,7 +82,13 @@ static int run_command(const struct command *command, int argc, char **argv)
 		return say_error(-EINVAL, "crypt-bulk %s needs root's rights", command->name);
 	if (options.debug)
 		crypt_set_debug_level(CRYPT_DEBUG_ALL);
-	return command->run(&options);
+	verbose = options.verbose;
+	ret = command->run(&options);
+	if (verbose && ret)
+		say("Command failed with code -%d.", exit_status(ret));
+	else if (verbose)
+		say("Command successful.");
+	return ret;
 }
 
 int main(int argc, char **argv)

@@ -93,6 +93,17 @@ static int copy_table(struct map *map, struct dm_task *task)
 	return 0;
 }
 
+/**
+ * map_name_check() - can a mapping be called so?
+ * @name: the name, not a path
+ *
+ * Return: 0 or -EINVAL; nothing was said to the user.
+ */
+int map_name_check(const char *name)
+{
+	return *name && !strchr(name, '/') && strlen(name) < NAME_ROOM ? 0 : -EINVAL;
+}
+
 /* The name of a mapping that may be given by its path; NULL where no mapping can have it. */
 static const char *name_of(const char *text)
 {
@@ -100,7 +111,7 @@ static const char *name_of(const char *text)
 
 	if (!strncmp(text, dir, strlen(dir)))
 		text += strlen(dir);
-	return !*text || strchr(text, '/') || strlen(text) >= NAME_ROOM ? NULL : text;
+	return map_name_check(text) ? NULL : text;
 }
 
 /**

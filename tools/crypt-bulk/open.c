@@ -105,7 +105,7 @@ static int create_stack(const struct volume *volume, const struct options *optio
 	unsigned int flags = volume->flags | flags_of_options(options);
 	char uuid[UUID_ROOM], below[NAME_ROOM], path[NAME_ROOM + 16];
 	struct new_map map = { .name = name, .uuid = uuid, .target = TARGET_BULK,
-			       .read_only = options->read_only };
+			       .read_only = volume->read_only };
 	int ret;
 
 	print_uuid(uuid, volume, name);
@@ -113,7 +113,7 @@ static int create_stack(const struct volume *volume, const struct options *optio
 		ret = find_length(volume, &map.sectors);
 		return ret ? ret : create(volume, &map, volume->device, volume->offset, flags);
 	}
-	ret = integrity_open(volume, name, uuid, flags, options->read_only, &map.sectors);
+	ret = integrity_open(volume, name, uuid, flags, volume->read_only, &map.sectors);
 	if (ret)
 		return ret;
 	integrity_name(below, name);
@@ -152,8 +152,9 @@ static int check_persistent(const struct volume *volume, const struct options *o
 
 static int check_name(const char *name)
 {
-	if (!*name || strchr(name, '/') || strlen(name) >= NAME_ROOM - 5)
-		return say_error(-EINVAL, "\"%s\" is no name for a mapping", name);
+	if (map_name_check(name))
+		return say_error(-EINVAL, "\"%s\" is no name for a mapping: 1 to %d characters "
+				 "without a /", name, NAME_ROOM - 1);
 	if (map_exists(name))
 		return say_error(-EEXIST, "a mapping named %s exists already", name);
 	return 0;
@@ -179,10 +180,14 @@ int command_open(const struct options *options)
 	if (ret)
 		return ret;
 
-	device_path(options->args[0], device, sizeof(device));
+	ret = device_path(options->args[0], device, sizeof(device));
+	if (ret)
+		return ret;
 	ret = volume_load(&volume, device, options);
 	if (!ret && !options->test_passphrase) {
 		ret = check_free(volume.device, options);
+		if (!ret && volume.read_only && !options->read_only)
+			say("%s is read-only, so the mapping is too.", volume.device);
 		if (!strcmp(volume.type, CRYPT_PLAIN))
 			snprintf(volume.key.name, sizeof(volume.key.name),
 				 "logon:cryptsetup:%.100s", name);

@@ -2,13 +2,15 @@
 /* The command line: one table of all options, with the commands that take each. */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "crypt-bulk.h"
 
-enum kind { FLAG, TEXT, NUMBER, SIZE };
+/* A COUNT is a number that an int can hold. */
+enum kind { FLAG, TEXT, NUMBER, COUNT, SIZE };
 
 #define ANY	(~0U)
 #define UNLOCK	(COMMAND_OPEN | COMMAND_CONVERT)
@@ -32,19 +34,21 @@ static const struct option_row {
 	ROW(keyfile_offset, "keyfile-offset", 0, SIZE, UNLOCK, .value = "BYTES",
 	    .meaning = "leave out so much at the start of the key file"),
 	ROW(keyfile_size, "keyfile-size", 'l', SIZE, UNLOCK, .value = "BYTES",
-	    .meaning = "read no more of the key file"),
+	    .meaning = "read so much of the key file"),
 	ROW(volume_key_file, "volume-key-file", 0, TEXT, UNLOCK, .value = "FILE",
 	    .meaning = "FILE is the volume key itself"),
 	ROW(header, "header", 0, TEXT, UNLOCK, .value = "DEVICE",
 	    .meaning = "the LUKS header is there, not on the data device"),
-	ROW(key_slot, "key-slot", 'S', NUMBER, UNLOCK, .value = "SLOT",
+	ROW(key_slot, "key-slot", 'S', COUNT, UNLOCK, .value = "SLOT",
 	    .meaning = "try this key slot only"),
 	ROW(token_only, "token-only", 0, FLAG, UNLOCK,
 	    .meaning = "unlock with a token of the LUKS2 header, ask for nothing"),
-	ROW(token_id, "token-id", 0, NUMBER, UNLOCK, .value = "ID",
+	ROW(token_id, "token-id", 0, COUNT, UNLOCK, .value = "ID",
 	    .meaning = "the token to unlock with"),
-	ROW(tries, "tries", 'T', NUMBER, UNLOCK, .value = "COUNT",
+	ROW(tries, "tries", 'T', COUNT, UNLOCK, .value = "COUNT",
 	    .meaning = "ask so often for a passphrase (default 3)"),
+	ROW(timeout, "timeout", 't', COUNT, UNLOCK, .value = "SECONDS",
+	    .meaning = "give up when a passphrase is not typed in so long"),
 	ROW(test_passphrase, "test-passphrase", 0, FLAG, COMMAND_OPEN,
 	    .meaning = "only check that it unlocks; NAME is not needed"),
 	ROW(read_only, "readonly", 'r', FLAG, COMMAND_OPEN, .meaning = "map read-only"),
@@ -52,7 +56,7 @@ static const struct option_row {
 	    .meaning = "plain: the device may be in use by other mappings"),
 	ROW(cipher, "cipher", 'c', TEXT, COMMAND_OPEN, .value = "CIPHER",
 	    .meaning = "plain: as aes-xts-plain64"),
-	ROW(key_size, "key-size", 's', NUMBER, UNLOCK, .value = "BITS",
+	ROW(key_size, "key-size", 's', COUNT, UNLOCK, .value = "BITS",
 	    .meaning = "plain: size of the key"),
 	ROW(hash, "hash", 'h', TEXT, UNLOCK, .value = "HASH",
 	    .meaning = "plain: how a passphrase becomes the key, as sha256"),
@@ -62,7 +66,7 @@ static const struct option_row {
 	    .meaning = "plain: number of the first sector, for the IV"),
 	ROW(size, "size", 'b', NUMBER, COMMAND_OPEN, .value = "SECTORS",
 	    .meaning = "plain: length of the mapping"),
-	ROW(sector_size, "sector-size", 0, NUMBER, COMMAND_OPEN, .value = "BYTES",
+	ROW(sector_size, "sector-size", 0, COUNT, COMMAND_OPEN, .value = "BYTES",
 	    .meaning = "plain: encryption sector, 512 to 4096"),
 	ROW(iv_large_sectors, "iv-large-sectors", 0, FLAG, COMMAND_OPEN,
 	    .meaning = "plain: count IVs in encryption sectors"),
@@ -87,6 +91,9 @@ static const struct option_row {
 	    .meaning = "close as soon as nobody uses it"),
 	ROW(sysroot, "sysroot", 0, TEXT, COMMAND_DOCTOR, .value = "DIR",
 	    .meaning = "look at the files under DIR instead of /"),
+	ROW(batch_mode, "batch-mode", 'q', FLAG, ANY,
+	    .meaning = "accepted as cryptsetup does; nothing asks for a confirmation"),
+	ROW(verbose, "verbose", 'v', FLAG, ANY, .meaning = "say also that a command succeeded"),
 	ROW(debug, "debug", 0, FLAG, ANY, .meaning = "let libcryptsetup tell what it does"),
 	ROW(help, "help", 0, FLAG, ANY, .meaning = "this text"),
 	ROW(version, "version", 'V', FLAG, ANY, .meaning = "the program's version"),
@@ -99,7 +106,7 @@ static void set_defaults(struct options *options)
 
 	*options = (struct options){ 0 };
 	for (i = 0; i < ARRAY_SIZE(rows); i++)
-		if (rows[i].kind == NUMBER || rows[i].kind == SIZE)
+		if (rows[i].kind >= NUMBER)
 			*(int64_t *)((char *)options + rows[i].place) = -1;
 }
 
@@ -121,8 +128,9 @@ static int parse_number(const struct option_row *row, const char *text, int64_t 
 		}
 	}
 	if (errno || !*text || !strchr("0123456789", *text) || *end ||
-	    number > (uint64_t)INT64_MAX >> shift)
-		return say_error(-EINVAL, "--%s: \"%s\" is no number", row->name, text);
+	    number > (row->kind == COUNT ? INT_MAX : (uint64_t)INT64_MAX >> shift))
+		return say_error(-EINVAL, "--%s: \"%s\" is no number%s", row->name, text,
+				 row->kind == COUNT ? ", or too large" : "");
 	*value = (int64_t)number << shift;
 	return 0;
 }

@@ -2,6 +2,8 @@
 /* Passphrases and keys: from the terminal, from a pipe, from a file. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,24 +36,38 @@ static int read_byte(int file, char *byte)
 	return got < 0 ? -errno : got;
 }
 
-/* Up to the end of the line, which is left out. */
-static int read_line(struct secret *secret, int file)
+/* The next read has room for one byte at least, and for a zero behind it. */
+static int make_room(struct secret *secret)
 {
-	int got;
+	return secret->size < secret->room ? 0 : secret_grow(secret, 2 * secret->room);
+}
 
-	for (;;) {
+/* Up to the end of the line, which is left out, or to @size bytes if it is not negative. */
+static int read_line(struct secret *secret, int file, int64_t size)
+{
+	size_t most = size < 0 ? FILE_MOST : (size_t)size;
+	int got = 1;
+
+	while (secret->size < most) {
+		int ret = make_room(secret);
+
+		if (ret)
+			return ret;
 		got = read_byte(file, secret->data + secret->size);
 		if (got < 0)
 			return say_error(got, "cannot read the passphrase: %s", strerror(-got));
 		if (!got || secret->data[secret->size] == '\n')
 			break;
-		if (++secret->size > LINE_MOST)
-			return say_error(-EINVAL, "a passphrase has at most %d characters",
-					 LINE_MOST);
+		secret->size++;
 	}
-	secret->data[secret->size] = '\0';
 	if (!got && !secret->size)
 		return say_error(-EINVAL, "no passphrase: standard input is empty");
+	if (size >= 0 && secret->size < most)
+		return say_error(-EINVAL, "the passphrase has fewer than the %zu bytes asked for",
+				 most);
+	if (size < 0 && secret->size == most)
+		return say_error(-EINVAL, "a passphrase has less than %u bytes", FILE_MOST);
+	secret->data[secret->size] = '\0';
 	return 0;
 }
 
@@ -65,11 +81,9 @@ static int read_whole(struct secret *secret, int file, int64_t size)
 		ssize_t got;
 		int ret;
 
-		if (secret->size == secret->room) {
-			ret = secret_grow(secret, 2 * secret->room);
-			if (ret)
-				return ret;
-		}
+		ret = make_room(secret);
+		if (ret)
+			return ret;
 		left = secret->room - secret->size;
 		if (left > most - secret->size)
 			left = most - secret->size;
@@ -85,6 +99,10 @@ static int read_whole(struct secret *secret, int file, int64_t size)
 	if (size >= 0 && secret->size < most)
 		return say_error(-EINVAL, "the key file has fewer than the %zu bytes asked for",
 				 most);
+	/* What would be cut off may be what makes it the right one. */
+	if (size < 0 && secret->size == most)
+		return say_error(-EINVAL, "the key file has %u bytes or more: --keyfile-size tells "
+				 "how much of it is the key", FILE_MOST);
 	return secret->size ? 0 : say_error(-EINVAL, "the key file is empty");
 }
 
@@ -107,7 +125,7 @@ static int skip_bytes(int file, int64_t count)
  * @secret: gets it
  * @path: the file, "-" for standard input
  * @offset: bytes to leave out at its start; none if negative
- * @size: bytes to read; all if negative
+ * @size: bytes to read; all if negative or 0
  */
 int key_file_read(struct secret *secret, const char *path, int64_t offset, int64_t size)
 {
@@ -116,6 +134,8 @@ int key_file_read(struct secret *secret, const char *path, int64_t offset, int64
 
 	if (size > (int64_t)FILE_MOST)
 		return say_error(-EINVAL, "a key file has at most %u bytes", FILE_MOST);
+	if (!size)
+		size = -1;
 	if (!is_stdin(path))
 		file = open(path, O_RDONLY | O_CLOEXEC);
 	if (file < 0)
@@ -151,10 +171,28 @@ static void on_signal(int number)
 }
 
 /*
- * A signal has to find the terminal as it was: it is held back but for while read() waits, where
- * it ends the wait.
+ * A line of a terminal, with its end. Return: its bytes, 0 where the terminal has none to give any
+ * more; or a negative errno, -ETIME where the line was not ended in so many seconds.
  */
-static int read_quietly(struct secret *secret, int terminal)
+static ssize_t read_in_time(struct secret *secret, int terminal, int64_t seconds)
+{
+	struct pollfd typed = { .fd = terminal, .events = POLLIN };
+	ssize_t got;
+
+	if (seconds > 0) {
+		got = poll(&typed, 1, seconds < INT_MAX / 1000 ? seconds * 1000 : -1);
+		if (got < 1)
+			return got ? -errno : -ETIME;
+	}
+	got = read(terminal, secret->data, LINE_MOST + 1);
+	return got < 0 ? -errno : got;
+}
+
+/*
+ * A signal has to find the terminal as it was: it is held back but for while the passphrase is
+ * waited for, where it ends the wait.
+ */
+static int read_quietly(struct secret *secret, int terminal, int64_t seconds)
 {
 	struct sigaction action = { .sa_handler = on_signal };
 	struct sigaction before[ARRAY_SIZE(deadly_signals)];
@@ -174,7 +212,7 @@ static int read_quietly(struct secret *secret, int terminal)
 	tcsetattr(terminal, TCSAFLUSH, &quiet);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 
-	got = read(terminal, secret->data, LINE_MOST + 1);
+	got = read_in_time(secret, terminal, seconds);
 
 	block_signals(&mask);
 	tcsetattr(terminal, TCSAFLUSH, &saved);
@@ -186,22 +224,28 @@ static int read_quietly(struct secret *secret, int terminal)
 		raise(interrupted);
 	}
 	sigprocmask(SIG_SETMASK, &mask, NULL);
-	if (got < 0 || interrupted)
+	if (interrupted)
 		return -EINTR;
-	if (got && secret->data[got - 1] == '\n')
+	/* The end of all input is no empty passphrase: of a plain volume that would make a key. */
+	if (got <= 0)
+		return got ? got : -ENODATA;
+	if (secret->data[got - 1] == '\n')
 		got--;
 	secret->data[got] = '\0';
 	secret->size = got;
 	return 0;
 }
 
-static int prompt(struct secret *secret, const char *what)
+static int prompt(struct secret *secret, const char *what, int64_t seconds)
 {
 	int ret;
 
 	fprintf(stderr, "Enter passphrase for %s: ", what);
 	fflush(stderr);
-	ret = read_quietly(secret, STDIN_FILENO);
+	ret = read_quietly(secret, STDIN_FILENO, seconds);
+	if (ret == -ETIME)
+		return say_error(ret, "no passphrase was read: its line was not ended in %lld s",
+				 (long long)seconds);
 	return ret ? say_error(ret, "no passphrase was read") : 0;
 }
 
@@ -212,7 +256,7 @@ static int prompt(struct secret *secret, const char *what)
  * @what: what it opens, for the prompt
  *
  * Without a key file it is a line: typed blind, or the first of a standard input that is no
- * terminal. A key file counts whole, line ends too, also when it is standard input.
+ * terminal, from the offset on if there is one, and as long as the size says. A key file counts whole, line ends too, also when it is standard input.
  */
 int passphrase_read(struct secret *secret, const struct options *options, const char *what)
 {
@@ -224,7 +268,14 @@ int passphrase_read(struct secret *secret, const struct options *options, const 
 	ret = secret_alloc(secret, FIRST_ROOM);
 	if (ret)
 		return ret;
-	ret = isatty(STDIN_FILENO) ? prompt(secret, what) : read_line(secret, STDIN_FILENO);
+	if (isatty(STDIN_FILENO)) {
+		ret = prompt(secret, what, options->timeout);
+	} else {
+		ret = skip_bytes(STDIN_FILENO, options->keyfile_offset);
+		if (!ret)
+			ret = read_line(secret, STDIN_FILENO,
+					options->keyfile_size > 0 ? options->keyfile_size : -1);
+	}
 	if (ret)
 		secret_free(secret);
 	return ret;

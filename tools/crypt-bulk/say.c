@@ -6,6 +6,42 @@
 
 #include "crypt-bulk.h"
 
+/* Bytes of the character in UTF-8 that begins here; 0 if there is none, or one that controls. */
+static size_t printable(const unsigned char *at)
+{
+	size_t length = *at >= 0xf0 ? 4 : *at >= 0xe0 ? 3 : 2;
+	size_t i;
+
+	if (*at < 0x80)
+		return *at >= ' ' && *at != 0x7f;
+	if (*at < 0xc2 || *at > 0xf4 || (*at == 0xc2 && at[1] < 0xa0))
+		return 0;
+	for (i = 1; i < length; i++)
+		if ((at[i] & 0xc0) != 0x80)
+			return 0;
+	return length;
+}
+
+/*
+ * Words of a header may be in the text, which somebody else may have written: none of them gets to
+ * give the terminal a command.
+ */
+static void print_line(const char *format, va_list args)
+{
+	char text[6000];
+	unsigned char *at = (unsigned char *)text;
+
+	vsnprintf(text, sizeof(text), format, args);
+	while (*at) {
+		size_t length = printable(at);
+
+		if (!length)
+			*at = '?';
+		at += length ? length : 1;
+	}
+	fprintf(stderr, "%s\n", text);
+}
+
 /**
  * say_error() - tell what went wrong, and what to do
  * @error: a negative errno, which says how the program will end
@@ -19,9 +55,8 @@ int say_error(int error, const char *format, ...)
 
 	fputs("crypt-bulk: ", stderr);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	print_line(format, args);
 	va_end(args);
-	fputc('\n', stderr);
 	return error;
 }
 
@@ -34,9 +69,8 @@ void say(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	print_line(format, args);
 	va_end(args);
-	fputc('\n', stderr);
 }
 
 /**

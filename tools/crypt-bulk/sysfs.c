@@ -68,16 +68,36 @@ bool file_exists(const char *format, ...)
  * @path: gets the path
  * @room: bytes of @path
  */
-void device_path(const char *device, char *path, size_t room)
+int device_path(const char *device, char *path, size_t room)
 {
 	static const char uuid[] = "UUID=", partuuid[] = "PARTUUID=";
+	int length;
 
 	if (!strncmp(device, uuid, strlen(uuid)))
-		snprintf(path, room, "/dev/disk/by-uuid/%s", device + strlen(uuid));
+		length = snprintf(path, room, "/dev/disk/by-uuid/%s", device + strlen(uuid));
 	else if (!strncmp(device, partuuid, strlen(partuuid)))
-		snprintf(path, room, "/dev/disk/by-partuuid/%s", device + strlen(partuuid));
+		length = snprintf(path, room, "/dev/disk/by-partuuid/%s",
+				  device + strlen(partuuid));
 	else
-		snprintf(path, room, "%s", device);
+		length = snprintf(path, room, "%s", device);
+	return (size_t)length < room ? 0 : say_error(-EINVAL, "the path is too long");
+}
+
+/**
+ * device_is_read_only() - does a block device refuse to be written to?
+ * @path: the device
+ */
+bool device_is_read_only(const char *path)
+{
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+	int read_only = 0;
+
+	if (file < 0)
+		return false;
+	if (ioctl(file, BLKROGET, &read_only))
+		read_only = 0;
+	close(file);
+	return read_only;
 }
 
 /**

@@ -98,10 +98,13 @@ static int read_segment(struct volume *volume, struct json_object *header)
 	struct crypt_params_integrity params = { 0 };
 	const char *size = find_text(segment, "size");
 	int digest = find_digest(header);
+	int ret;
 
 	if (digest < 0)
 		return say_error(-EINVAL, "the header has no digest for its key");
-	snprintf(volume->cipher, sizeof(volume->cipher), "%s", find_text(segment, "encryption"));
+	ret = volume_set_cipher(volume, find_text(segment, "encryption"));
+	if (ret)
+		return ret;
 	volume->offset = find_number(segment, "offset") / SECTOR;
 	volume->iv_offset = find_number(segment, "iv_tweak");
 	volume->sector_size = find_number(segment, "sector_size");
@@ -110,7 +113,9 @@ static int read_segment(struct volume *volume, struct json_object *header)
 		 volume->uuid, digest);
 	if (!integrity)
 		return 0;
-	snprintf(volume->integrity, sizeof(volume->integrity), "%s", find_text(integrity, "type"));
+	if (snprintf(volume->integrity, sizeof(volume->integrity), "%s",
+		     find_text(integrity, "type")) >= (int)sizeof(volume->integrity))
+		return say_error(-EINVAL, "the header's kind of integrity is too long");
 	if (crypt_get_integrity_info(volume->cd, &params))
 		return say_error(-EINVAL, "the header does not tell its checksums' size");
 	volume->tag_size = params.tag_size;
@@ -163,9 +168,11 @@ static int loaded(const struct volume *volume, int ret, bool test)
  */
 int luks2_load_key(struct volume *volume, int slot, const struct secret *passphrase, bool test)
 {
+	/* A slot that is asked for by its number need not be one of the data's key. */
+	uint32_t of_test = slot == CRYPT_ANY_SLOT ? 0 : CRYPT_ACTIVATE_ALLOW_UNBOUND_KEY;
 	int ret = crypt_activate_by_passphrase(volume->cd, NULL, slot, passphrase->data,
 					       passphrase->size,
-					       test ? 0 : CRYPT_ACTIVATE_KEYRING_KEY);
+					       test ? of_test : CRYPT_ACTIVATE_KEYRING_KEY);
 
 	return loaded(volume, ret, test);
 }

@@ -18,9 +18,9 @@ static int check_options(const struct options *options)
 	if (unit >= 0 && (unit < SECTOR || unit > 4096 || unit & (unit - 1)))
 		return say_error(-EINVAL, "--sector-size: 512, 1024, 2048 or 4096");
 	if (options->header || options->token_only || options->token_id >= 0 ||
-	    options->key_slot >= 0 || options->persistent)
-		return say_error(-EINVAL, "a plain volume has no header, slots, tokens or flags "
-				 "kept in it");
+	    options->key_slot >= 0 || options->persistent || options->no_journal)
+		return say_error(-EINVAL, "a plain volume has no header, slots, tokens, journal "
+				 "or flags kept in it");
 	if (options->test_passphrase)
 		return say_error(-EINVAL, "a plain volume cannot tell a wrong passphrase");
 	return 0;
@@ -39,7 +39,9 @@ int plain_load(struct volume *volume, const struct options *options)
 	if (ret)
 		return ret;
 	volume->type = CRYPT_PLAIN;
-	snprintf(volume->cipher, sizeof(volume->cipher), "%s", options->cipher);
+	ret = volume_set_cipher(volume, options->cipher);
+	if (ret)
+		return ret;
 	volume->key.size = options->key_size / 8;
 	volume->sector_size = options->sector_size > 0 ? options->sector_size : SECTOR;
 	volume->offset = options->offset > 0 ? options->offset : 0;

@@ -3,8 +3,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "crypt-bulk.h"
+
+/* Bytes: what the library reads at once, more than LUKS1's header has and less than LUKS2's */
+#define LEAST_HEADER	4096
 
 static const struct {
 	const char *option;
@@ -15,11 +19,30 @@ static const struct {
 	{ "luks2", CRYPT_LUKS2 },
 };
 
+/* What the library would call a missing block device, or an I/O error. */
+static int check_header(const char *header)
+{
+	struct stat found;
+
+	if (stat(header, &found))
+		return say_error(errno == EACCES ? -EINVAL : -ENODEV, "--header %s: %s", header,
+				 strerror(errno));
+	if (!S_ISBLK(found.st_mode) && !S_ISREG(found.st_mode))
+		return say_error(-ENOTBLK, "--header %s is neither a block device nor a file",
+				 header);
+	if (S_ISREG(found.st_mode) && found.st_size < LEAST_HEADER)
+		return say_error(-EINVAL, "--header %s is too short for a LUKS header: %lld bytes",
+				 header, (long long)found.st_size);
+	return 0;
+}
+
 static int load_header(struct volume *volume, const char *type, const struct options *options)
 {
 	const char *header = options->header ? options->header : volume->device;
-	int ret;
+	int ret = options->header ? check_header(header) : 0;
 
+	if (ret)
+		return ret;
 	if (options->header)
 		ret = crypt_init_data_device(&volume->cd, header, volume->device);
 	else
@@ -36,10 +59,60 @@ static int load_header(struct volume *volume, const char *type, const struct opt
 	return say_error(ret, "the header of %s cannot be read: %s", header, strerror(-ret));
 }
 
+/* One device, whatever paths lead to it */
+static bool is_same_device(const char *one, const char *other)
+{
+	struct stat first, second;
+
+	return !stat(one, &first) && !stat(other, &second) && S_ISBLK(first.st_mode) &&
+	       S_ISBLK(second.st_mode) && first.st_rdev == second.st_rdev;
+}
+
+/*
+ * A header that was made to be on another device has its data at the start of theirs: opened
+ * without --header, the first write would destroy the key slots.
+ */
+static int check_detached(const struct volume *volume, const struct options *options)
+{
+	const bool is_luks2 = !strcmp(volume->type, CRYPT_LUKS2);
+	uint64_t area, slots;
+
+	if (options->test_passphrase ||
+	    (options->header && !is_same_device(options->header, volume->device)))
+		return 0;
+	if (crypt_get_metadata_size(volume->cd, &area, &slots))
+		return say_error(-EINVAL, "the header of %s does not tell its size",
+				 volume->device);
+	/* LUKS2 has its area twice. */
+	if (volume->offset >= ((is_luks2 ? 2 : 1) * area + slots) / SECTOR)
+		return 0;
+	return say_error(-EINVAL, "the data of %s would begin within its LUKS header: the header is "
+			 "one for another device, to be given with --header", volume->device);
+}
+
+/**
+ * volume_set_cipher() - note a volume's cipher
+ * @volume: the volume
+ * @cipher: in dm-crypt's notation
+ */
+int volume_set_cipher(struct volume *volume, const char *cipher)
+{
+	if (strlen(cipher) >= sizeof(volume->cipher))
+		return say_error(-EINVAL, "the cipher is too long: %s", cipher);
+	strcpy(volume->cipher, cipher);
+	return 0;
+}
+
 static int describe_luks1(struct volume *volume)
 {
-	snprintf(volume->cipher, sizeof(volume->cipher), "%s-%s", crypt_get_cipher(volume->cd),
+	char cipher[2 * sizeof(volume->cipher)];
+	int ret;
+
+	snprintf(cipher, sizeof(cipher), "%s-%s", crypt_get_cipher(volume->cd),
 		 crypt_get_cipher_mode(volume->cd));
+	ret = volume_set_cipher(volume, cipher);
+	if (ret)
+		return ret;
 	volume->offset = crypt_get_data_offset(volume->cd);
 	volume->sector_size = SECTOR;
 	snprintf(volume->key.name, sizeof(volume->key.name), "logon:cryptsetup:%s", volume->uuid);
@@ -56,7 +129,8 @@ static int luks_load(struct volume *volume, const char *type, const struct optio
 	volume->type = crypt_get_type(volume->cd);
 	snprintf(volume->uuid, sizeof(volume->uuid), "%s", crypt_get_uuid(volume->cd));
 	volume->key.size = crypt_get_volume_key_size(volume->cd);
-	return strcmp(volume->type, CRYPT_LUKS2) ? describe_luks1(volume) : luks2_describe(volume);
+	ret = strcmp(volume->type, CRYPT_LUKS2) ? describe_luks1(volume) : luks2_describe(volume);
+	return ret ? ret : check_detached(volume, options);
 }
 
 static int refuse_plain_options(const struct options *options)
@@ -82,7 +156,7 @@ int volume_load(struct volume *volume, const char *device, const struct options 
 	size_t i;
 	int ret;
 
-	*volume = (struct volume){ .device = device };
+	*volume = (struct volume){ .device = device, .read_only = options->read_only };
 	bytes = device_bytes(device);
 	if (bytes == -ENOTBLK)
 		return say_error(-ENOTBLK, "%s is no block device; for a file make one: "
@@ -90,6 +164,7 @@ int volume_load(struct volume *volume, const char *device, const struct options 
 	if (bytes < 0)
 		return say_error(bytes == -EACCES ? -EINVAL : -ENODEV, "%s cannot be used: %s",
 				 device, strerror(-(int)bytes));
+	volume->read_only |= device_is_read_only(device);
 	if (!strcmp(type, "plain"))
 		return plain_load(volume, options);
 	ret = refuse_plain_options(options);
@@ -199,7 +274,8 @@ int volume_unlock(struct volume *volume, const struct options *options)
 		return plain_unlock(volume, options);
 	if (options->volume_key_file)
 		return use_volume_key_file(volume, options);
-	if (options->token_only || options->token_id >= 0 || !options->key_file) {
+	if (options->token_only || options->token_id >= 0 ||
+	    (!options->key_file && options->key_slot < 0)) {
 		ret = try_tokens(volume, options);
 		if (!ret)
 			return 0;
