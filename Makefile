@@ -38,7 +38,7 @@ help:
 	@echo 'make tools          build the program crypt-bulk'
 	@echo 'make install-tools  install it, its man page and completion: PREFIX=/usr/local, DESTDIR='
 	@echo 'make bench          compare crypt-bulk with the stock target, in a VM of'
-	@echo '                    KERNEL=6.1 (or 6.12), CLOCK=instructions|wall, MODE=quick|full,'
+	@echo '                    KERNEL=6.1 (6.12, 7.3), CLOCK=instructions|wall, MODE=quick|full,'
 	@echo '                    DEVICE=ram|null'
 	@echo 'make bench-all      measure everything, also fragmented memory, memory held and more: hours'
 	@echo 'make bench-report   write docs/benchmarks.md and its pictures from the results of these'

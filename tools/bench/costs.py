@@ -47,9 +47,9 @@ for a buffer, compound pages can cost what they cost otherwise: the same few are
 """
 
 PROFILE = """\
-## Where the instructions go
+## Where the instructions go, Linux {kernel}
 
-{what}, Linux {kernel}. {method}
+{what}. {method}
 """
 
 TRIED = """\
