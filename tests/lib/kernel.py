@@ -243,6 +243,12 @@ if "aes-lib" in crypto_users():
     AES, HMAC_SHA256 = ("aes-lib", "hmac-sha256-lib")
 
 
+def load_targets():
+    """The stock target, and the one under test."""
+    modprobe("dm-crypt")
+    modprobe(MODULE)
+
+
 def load_cryptd():
     """Have the template cryptd, which makes a driver asynchronous: the kernel's or, else, ours."""
     if modprobe("cryptd", check=False).returncode:

@@ -178,7 +178,6 @@ def test_swap(test, which):
 
 
 if __name__ == "__main__":
-    kernel.modprobe("dm-crypt")
-    kernel.modprobe(kernel.MODULE)
+    kernel.load_targets()
     kernel.hurry_rcu()
     tap.main()

@@ -335,7 +335,6 @@ def test_fragmented(test):
 
 
 if __name__ == "__main__":
-    kernel.modprobe("dm-crypt")
-    kernel.modprobe(kernel.MODULE)
+    kernel.load_targets()
     kernel.hurry_rcu()
     tap.main()

@@ -305,8 +305,7 @@ def test_fixed(test):
 
 
 if __name__ == "__main__":
-    kernel.modprobe("dm-crypt")
-    kernel.modprobe(kernel.MODULE)
+    kernel.load_targets()
     kernel.hurry_rcu()
     BACKINGS = [blockdev.NullBlk(1), blockdev.NullBlk(1)]
     tap.main()

@@ -349,7 +349,6 @@ def test_audit(test):
 
 
 if __name__ == "__main__":
-    kernel.modprobe("dm-crypt")
-    kernel.modprobe(kernel.MODULE)
+    kernel.load_targets()
     kernel.hurry_rcu()
     tap.main()

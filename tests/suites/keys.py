@@ -694,8 +694,7 @@ def test_not_logged(test):
 
 
 if __name__ == "__main__":
-    kernel.modprobe("dm-crypt")
-    kernel.modprobe(kernel.MODULE)
+    kernel.load_targets()
     kernel.hurry_rcu()
     kernel.load_cryptd()
     fill_keyring()

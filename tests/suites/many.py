@@ -57,7 +57,6 @@ def test_memory_comes_back(test):
 
 
 if __name__ == "__main__":
-    kernel.modprobe("dm-crypt")
-    kernel.modprobe(kernel.MODULE)
+    kernel.load_targets()
     kernel.hurry_rcu()
     tap.main()

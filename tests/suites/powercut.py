@@ -161,8 +161,7 @@ def test_cuts(test, which):
 
 
 if __name__ == "__main__":
-    kernel.modprobe("dm-crypt")
-    kernel.modprobe(kernel.MODULE)
+    kernel.load_targets()
     kernel.load_cryptd()
     kernel.hurry_rcu()
     tap.main()

@@ -104,8 +104,7 @@ def test_move(test, way):
 
 
 if __name__ == "__main__":
-    kernel.modprobe("dm-crypt")
-    kernel.modprobe(kernel.MODULE)
+    kernel.load_targets()
     kernel.load_cryptd()
     kernel.hurry_rcu()
     tap.main()
