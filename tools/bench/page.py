@@ -279,7 +279,8 @@ def main():
     parser = argparse.ArgumentParser(
         prog="bench-report",
         description="Turns bench-results/*.json (see tools/bench-vm), and what bench-all, "
-        "pages-trace and pool-bench wrote below it, into docs/benchmarks.md and pictures in docs/benchmarks/.",
+        "pages-trace and pool-bench wrote below it, into docs/benchmarks.md and pictures in "
+        "docs/benchmarks/.",
     )
     parser.add_argument("--results", default=os.path.join(tree, "bench-results"),
                         help="directory of the results (default %(default)s)")

@@ -256,7 +256,8 @@ static int prompt(struct secret *secret, const char *what, int64_t seconds)
  * @what: what it opens, for the prompt
  *
  * Without a key file it is a line: typed blind, or the first of a standard input that is no
- * terminal, from the offset on if there is one, and as long as the size says. A key file counts whole, line ends too, also when it is standard input.
+ * terminal, from the offset on if there is one, and as long as the size says. A key file counts
+ * whole, line ends too, also when it is standard input.
  */
 int passphrase_read(struct secret *secret, const struct options *options, const char *what)
 {

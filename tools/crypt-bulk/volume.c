@@ -86,8 +86,8 @@ static int check_detached(const struct volume *volume, const struct options *opt
 	/* LUKS2 has its area twice. */
 	if (volume->offset >= ((is_luks2 ? 2 : 1) * area + slots) / SECTOR)
 		return 0;
-	return say_error(-EINVAL, "the data of %s would begin within its LUKS header: the header is "
-			 "one for another device, to be given with --header", volume->device);
+	return say_error(-EINVAL, "the data of %s would begin within its LUKS header: the header "
+			 "is one for another device, to be given with --header", volume->device);
 }
 
 /**
