@@ -42,6 +42,19 @@ static int make_room(struct secret *secret)
 	return secret->size < secret->room ? 0 : secret_grow(secret, 2 * secret->room);
 }
 
+/* Was all read that is to be, of @size bytes or, if that is negative, of whatever there is? */
+static int check_size(const struct secret *secret, int64_t size, const char *what)
+{
+	if (size >= 0 && secret->size < (size_t)size)
+		return say_error(-EINVAL, "the %s has fewer than the %lld bytes asked for", what,
+				 (long long)size);
+	/* What would be cut off may be what makes it the right one. */
+	if (size < 0 && secret->size == FILE_MOST)
+		return say_error(-EINVAL, "the %s has %u bytes or more: --keyfile-size tells how "
+				 "much of it is the key", what, FILE_MOST);
+	return 0;
+}
+
 /* Up to the end of the line, which is left out, or to @size bytes if it is not negative. */
 static int read_line(struct secret *secret, int file, int64_t size)
 {
@@ -62,24 +75,19 @@ static int read_line(struct secret *secret, int file, int64_t size)
 	}
 	if (!got && !secret->size)
 		return say_error(-EINVAL, "no passphrase: standard input is empty");
-	if (size >= 0 && secret->size < most)
-		return say_error(-EINVAL, "the passphrase has fewer than the %zu bytes asked for",
-				 most);
-	if (size < 0 && secret->size == most)
-		return say_error(-EINVAL, "a passphrase has less than %u bytes", FILE_MOST);
 	secret->data[secret->size] = '\0';
-	return 0;
+	return check_size(secret, size, "passphrase");
 }
 
 /* Up to @size bytes, or the end if it is negative. */
 static int read_whole(struct secret *secret, int file, int64_t size)
 {
 	size_t most = size < 0 ? FILE_MOST : (size_t)size;
+	int ret;
 
 	while (secret->size < most) {
 		size_t left;
 		ssize_t got;
-		int ret;
 
 		ret = make_room(secret);
 		if (ret)
@@ -96,13 +104,9 @@ static int read_whole(struct secret *secret, int file, int64_t size)
 			break;
 		secret->size += got;
 	}
-	if (size >= 0 && secret->size < most)
-		return say_error(-EINVAL, "the key file has fewer than the %zu bytes asked for",
-				 most);
-	/* What would be cut off may be what makes it the right one. */
-	if (size < 0 && secret->size == most)
-		return say_error(-EINVAL, "the key file has %u bytes or more: --keyfile-size tells "
-				 "how much of it is the key", FILE_MOST);
+	ret = check_size(secret, size, "key file");
+	if (ret)
+		return ret;
 	return secret->size ? 0 : say_error(-EINVAL, "the key file is empty");
 }
 
@@ -125,7 +129,7 @@ static int skip_bytes(int file, int64_t count)
  * @secret: gets it
  * @path: the file, "-" for standard input
  * @offset: bytes to leave out at its start; none if negative
- * @size: bytes to read; all if negative or 0
+ * @size: bytes to read; all if negative
  */
 int key_file_read(struct secret *secret, const char *path, int64_t offset, int64_t size)
 {
@@ -134,8 +138,6 @@ int key_file_read(struct secret *secret, const char *path, int64_t offset, int64
 
 	if (size > (int64_t)FILE_MOST)
 		return say_error(-EINVAL, "a key file has at most %u bytes", FILE_MOST);
-	if (!size)
-		size = -1;
 	if (!is_stdin(path))
 		file = open(path, O_RDONLY | O_CLOEXEC);
 	if (file < 0)
@@ -261,11 +263,12 @@ static int prompt(struct secret *secret, const char *what, int64_t seconds)
  */
 int passphrase_read(struct secret *secret, const struct options *options, const char *what)
 {
+	/* As with cryptsetup, 0 is no limit. */
+	int64_t size = options->keyfile_size ? options->keyfile_size : -1;
 	int ret;
 
 	if (options->key_file && !(is_stdin(options->key_file) && isatty(STDIN_FILENO)))
-		return key_file_read(secret, options->key_file, options->keyfile_offset,
-				     options->keyfile_size);
+		return key_file_read(secret, options->key_file, options->keyfile_offset, size);
 	ret = secret_alloc(secret, FIRST_ROOM);
 	if (ret)
 		return ret;
@@ -274,8 +277,7 @@ int passphrase_read(struct secret *secret, const struct options *options, const 
 	} else {
 		ret = skip_bytes(STDIN_FILENO, options->keyfile_offset);
 		if (!ret)
-			ret = read_line(secret, STDIN_FILENO,
-					options->keyfile_size > 0 ? options->keyfile_size : -1);
+			ret = read_line(secret, STDIN_FILENO, size);
 	}
 	if (ret)
 		secret_free(secret);
