@@ -135,13 +135,13 @@ def as_cryptsetup(test, volume, open_it, key=False):
         test.equal(volumes.digest(path), written, "what was written by us")
 
 
-@tap.each("open: {0}", LUKS)
+@tap.each("open: {0}", LUKS, sample=2)
 def test_luks(test, _title, version, options):
     volume = luks(test, *options, version=version)
     as_cryptsetup(test, volume, lambda: open_volume(test, volume), key=version == 2)
 
 
-@tap.each("open: authenticated LUKS2, {0}", AUTHENTICATED)
+@tap.each("open: authenticated LUKS2, {0}", AUTHENTICATED, sample=2)
 def test_authenticated(test, _title, options):
     no_journal = [word for word in options if word == "--integrity-no-journal"]
     volume = luks(test, *(word for word in options if word not in no_journal))
@@ -369,6 +369,11 @@ def test_read_only_device(test):
     close(test)
 
 
+def no_controls(test, said):
+    test.check(not [c for c in said if c != "\n" and (c < " " or "\x7f" <= c < "\xa0")],
+               f"no controls: {said!r}")
+
+
 @tap.test("open: words of a header give the terminal no commands")
 def test_hostile_words(test):
     volume = luks(test)
@@ -379,8 +384,24 @@ def test_hostile_words(test):
     edit_header(volume.device.path, require)
     said = cli.expect(test, cli.WRONG_USE, "open", volume.device.path, NAME, secret=SECRET)[1]
     test.check("x?[31m" in said and "A\u00e4" in said, f"shown as text: {said!r}")
-    test.check(not [c for c in said if c != "\n" and (c < " " or "\x7f" <= c < "\xa0")],
-               f"no controls: {said!r}")
+    no_controls(test, said)
+
+
+@tap.test("open: what the library says of a header gives the terminal none either")
+def test_hostile_library(test):
+    volume = luks(test)
+
+    def rename(header):
+        header["keyslots"]["0"]["area"]["encryption"] = "x\x1b[31m-xts-plain64"
+
+    edit_header(volume.device.path, rename)
+    for options in ([], ["--debug"]):
+        ran = cli.run("open", *options, volume.device.path, NAME, secret=SECRET)
+        said = ran.stderr.decode(errors="replace")
+        test.check(ran.returncode, f"it was opened: {said!r}")
+        test.check("libcryptsetup: " in said, f"the library said something: {said!r}")
+        no_controls(test, said)
+    test.check("x?[31m" in said, f"the name is among it: {said!r}")
 
 
 @tap.test("open: names as long as they may be, options for cryptsetup's users")
@@ -740,7 +761,7 @@ def run_asan(test, wanted, *args, secret=b""):
 
 @tap.each("memory: no leak and no misuse, by AddressSanitizer: {0}",
           [("LUKS1", 1, []), ("LUKS2", 2, []), ("authenticated LUKS2", 2,
-                                                ["--integrity", "hmac-sha256"])])
+                                                ["--integrity", "hmac-sha256"])], sample=1)
 def test_asan(test, _title, version, options):
     path = luks(test, *options, version=version).device.path
     run_asan(test, cli.NO_PERMISSION, "open", path, NAME, secret=b"wrong")

@@ -52,11 +52,18 @@ static void print_help(const struct command *command)
 
 static bool verbose;
 
+/* A text is a line that ends in one, or many of them, as when --debug shows a header. */
 static void log_library(int level, const char *text, void *context)
 {
 	(void)context;
-	if (level == CRYPT_LOG_ERROR || level < 0 || (verbose && level == CRYPT_LOG_VERBOSE))
-		fprintf(stderr, "libcryptsetup: %s", text);
+	if (level != CRYPT_LOG_ERROR && level >= 0 && (!verbose || level != CRYPT_LOG_VERBOSE))
+		return;
+	while (*text) {
+		size_t length = strcspn(text, "\n");
+
+		say("libcryptsetup: %.*s", (int)length, text);
+		text += length + (text[length] == '\n');
+	}
 }
 
 static int run_command(const struct command *command, int argc, char **argv)
