@@ -4,17 +4,27 @@
 A suite marks its functions with @test("property") or @each("property of {}", cases), and ends in
 `tap.main()`.  A function gets a Test: its checks, and an ExitStack for whatever it sets up.  All
 failed checks of a function are reported, not only the first; an exception, in it, in one of its
-threads or in its clean-up, is a failure.  skip() is the only way not to pass and not to fail.
+threads or in its clean-up, is a failure.  Skip is the only way not to pass and not to fail.
+
+SEED=N	repeats what is chosen at random
+WHOLE=1	all cases, where otherwise a sample is run
 """
 
+import collections
 import contextlib
+import itertools
 import os
+import random
 import signal
 import sys
 import threading
 import time
 import traceback
 
+SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 32))
+WHOLE = bool(os.environ.get("WHOLE"))
+
+_Entry = collections.namedtuple("_Entry", "name function args timeout sample")
 _registry = []
 # A kernel that checks every access takes several times as long, and so may all that waits for it;
 # what can be made smaller divides its size by this.
@@ -110,17 +120,20 @@ class Test:
 
 def test(name, timeout=LIMIT):
     def register(function):
-        _registry.append((name, function, (), timeout))
+        _registry.append(_Entry(name, function, (), timeout, None))
         return function
     return register
 
 
-def each(name, cases, timeout=LIMIT):
-    """One test point for every case; a case is a tuple of arguments or one argument."""
+def each(name, cases, timeout=LIMIT, sample=None):
+    """One test point for every case; a case is a tuple of arguments or one argument.
+
+    With a sample, no more cases than that are run unless WHOLE is set, others for another SEED.
+    """
     def register(function):
         for case in cases:
             args = case if isinstance(case, tuple) else (case,)
-            _registry.append((name.format(*args), function, args, timeout))
+            _registry.append(_Entry(name.format(*args), function, args, timeout, sample))
         return function
     return register
 
@@ -163,14 +176,30 @@ def _run(function, args, current):
     return reason
 
 
+def _chosen(words):
+    """Those whose names have one of the words; without any, all but what samples leave out."""
+    if words:
+        return [entry for entry in _registry if any(word in entry.name for word in words)]
+    chosen = []
+    rng = random.Random(SEED)
+    for _, group in itertools.groupby(_registry, lambda entry: entry.function):
+        group = list(group)
+        sample = group[0].sample
+        if sample and sample < len(group) and not WHOLE:
+            group = [group[at] for at in sorted(rng.sample(range(len(group)), sample))]
+        chosen += group
+    return chosen
+
+
 def main():
     """Run the suite; arguments are words, one of which a test's name must contain."""
-    words = sys.argv[1:]
-    chosen = [entry for entry in _registry if not words or any(w in entry[0] for w in words)]
+    chosen = _chosen(sys.argv[1:])
     print(f"1..{len(chosen)}", flush=True)
+    if len(chosen) < len(_registry) and not sys.argv[1:]:
+        diag(f"SEED={SEED}: a sample of {len(chosen)} of {len(_registry)} tests, WHOLE=1 runs all")
     signal.signal(signal.SIGALRM, _on_alarm)
     bad = 0
-    for number, (name, function, args, timeout) in enumerate(chosen, 1):
+    for number, (name, function, args, timeout, _) in enumerate(chosen, 1):
         current = Test(name)
         start = time.monotonic()
         signal.alarm(timeout * SLOWNESS)

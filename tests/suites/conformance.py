@@ -144,7 +144,7 @@ def compare(test, backing, stock, bulk, start, size, shown):
     test.equal(wrong, [], shown)
 
 
-@tap.each("{0} with a key of {1} bytes", CIPHERS)
+@tap.each("{0} with a key of {1} bytes", CIPHERS, sample=6)
 def test_cipher(test, cipher, key_size):
     test.enter(cases.keys_shown())
     key = cases.key(key_size)
@@ -165,7 +165,7 @@ def test_cipher(test, cipher, key_size):
     test.check(len(accepted) in (0, wanted), f"{len(accepted)} of {wanted} accepted")
 
 
-@tap.each("asynchronous driver {0}", ASYNC)
+@tap.each("asynchronous driver {0}", ASYNC, sample=2)
 def test_async(test, cipher, key_size):
     kernel.load_cryptd()
     backing = test.enter(blockdev.NullBlk(4))
@@ -195,7 +195,7 @@ def test_backlog(test):
 
 
 @tap.each("8 MiB in one request: {}",
-          ["aes-xts-plain64", "aes-cbc-essiv:sha256", "aes:4-cbc-plain"])
+          ["aes-xts-plain64", "aes-cbc-essiv:sha256", "aes:4-cbc-plain"], sample=1)
 def test_large(test, cipher):
     backing = test.enter(blockdev.NullBlk(9, max_sectors=65535))
     test.enter(cases.keys_shown())

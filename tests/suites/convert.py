@@ -72,7 +72,7 @@ def untouched(test, before, written):
     test.equal(volumes.digest(PATH), written, "data")
 
 
-@tap.each("there and back: {0}", VOLUMES)
+@tap.each("there and back: {0}", VOLUMES, sample=2)
 def test_volume(test, _title, version, formatting, opening):
     volume = luks(test, *formatting, version=version)
     with opened(test, volume, *opening):
@@ -248,7 +248,7 @@ def test_load(test):
     ("the first private mapping fails", f"crypt-bulk-probe*:{cli.LOAD}:1:12", 3),
     ("the second private mapping fails", f"crypt-bulk-probe*:{cli.LOAD}:2:12", 3),
     ("the private mapping reads something else", f"crypt-bulk-probe*:{cli.RESUME}:2:spoil", 1),
-])
+], sample=3)
 def test_failure(test, _title, fault, status):
     volume = luks(test)
     for first, second in ((STOCK, BULK), (BULK, STOCK)):
@@ -288,7 +288,7 @@ def test_probe(test):
                                                  NAME, secret=SECRET)),
     ("luksSuspend", lambda volume: volumes.cryptsetup("luksSuspend", NAME)),
     ("remove", lambda volume: volume.close()),
-])
+], sample=2)
 def test_meanwhile(test, what, do):
     volume = luks(test)
     volume.open()
@@ -315,7 +315,7 @@ def test_meanwhile(test, what, do):
     ("at the second private mapping", f"crypt-bulk-probe*:{cli.RESUME}:2:stop", STOCK),
     ("at the load", f"{NAME}:{cli.LOAD}:1:stop", BULK),
     ("at the resume", f"{NAME}:{cli.RESUME}:1:stop", BULK),
-])
+], sample=3)
 def test_signal(test, _title, fault, wanted):
     volume = luks(test)
     with opened(test, volume):

@@ -46,7 +46,7 @@ def test_luks1(test):
     volumes.both_ways(test, volumes.luks(backing(test), version=1))
 
 
-@tap.each("LUKS2 ({0}), in both directions", LUKS2)
+@tap.each("LUKS2 ({0}), in both directions", LUKS2, sample=3)
 def test_luks2(test, _title, options):
     volumes.both_ways(test, volumes.luks(backing(test), *options))
 
@@ -58,13 +58,13 @@ def test_luks2_no_keyring(test):
     volumes.both_ways(test, volume)
 
 
-@tap.each("plain ({0}), in both directions", PLAIN)
+@tap.each("plain ({0}), in both directions", PLAIN, sample=1)
 def test_plain(test, _title, options):
     opening = ["--batch-mode", "--type", "plain", *options]
     volumes.both_ways(test, volumes.Volume(backing(test), opening, b"a passphrase\n"))
 
 
-@tap.each("loop-AES with {0} key(s) of {1} bits, in both directions", LOOP_AES)
+@tap.each("loop-AES with {0} key(s) of {1} bits, in both directions", LOOP_AES, sample=1)
 def test_loop_aes(test, count, bits):
     lines = [base64.b64encode(hashlib.sha512(f"key {n}".encode()).digest()[:45]) + b"\n"
              for n in range(count)]

@@ -86,7 +86,7 @@ DISKS = {
 }
 
 
-@tap.each("the queue of a mapping is as stock's, over {0}", DISKS)
+@tap.each("the queue of a mapping is as stock's, over {0}", DISKS, sample=4)
 def test_queue(test, kind):
     backing = test.enter(DISKS[kind]())
     for size in (512, 1024, 4096):
@@ -136,7 +136,8 @@ SPLITS = ["1048576@0x3", "4096@0x256", "4096@0x255 1536@0", "131072@0 512@0", "1
 
 
 @tap.each("requests are split where stock splits them, {0}",
-          ["sector_size:512", "sector_size:4096", "sector_size:512, sectors of 4096 below"])
+          ["sector_size:512", "sector_size:4096", "sector_size:512, sectors of 4096 below"],
+          sample=1)
 def test_splits(test, which):
     layout.require()
     size = 4096 if "4096" in which else 512

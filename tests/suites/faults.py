@@ -49,7 +49,7 @@ KINDS = (
     Kind("gcm, bypass options", "capi:gcm(aes)-random", 32, cases.BYPASS, 28),
 )
 IO_KINDS = [kind for kind in KINDS if kind.name not in ("essiv", "tcw", "elephant")]
-if not os.environ.get("WHOLE"):
+if not tap.WHOLE:
     # To make the asynchronous cipher takes a second.
     KINDS = [kind for kind in KINDS if kind.name in ("aes-xts", "authenc")]
     IO_KINDS = [kind for kind in IO_KINDS if kind.name in ("aes-xts", "asynchronous", "authenc")]

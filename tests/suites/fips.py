@@ -36,7 +36,8 @@ def test_mode(test):
     test.equal(blockdev.read_text("/proc/sys/crypto/fips_enabled"), "1", "fips_enabled")
 
 
-@tap.each("{0} with a key of {1} bytes: allowed or not, and encrypted, as by stock", CIPHERS)
+@tap.each("{0} with a key of {1} bytes: allowed or not, and encrypted, as by stock", CIPHERS,
+          sample=4)
 def test_cipher(test, cipher, size):
     backing = test.enter(blockdev.NullBlk(1))
     key = cases.key(size)

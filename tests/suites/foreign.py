@@ -82,7 +82,7 @@ def check_fat(test, path, serial=SERIAL):
     test.equal(blockdev.read(path, 0, 512)[FAT_SERIAL], serial, "serial number of its FAT")
 
 
-@tap.each("{0}, in both directions ({1})", TCRYPT)
+@tap.each("{0}, in both directions ({1})", TCRYPT, sample=2)
 def test_tcrypt(test, name, _what):
     volume = tcrypt(test, name, b"a" * 12)
     volumes.provide(dm.TARGET)
@@ -114,7 +114,7 @@ def test_veracrypt(test):
         test.equal(volumes.digest(path), written, "data as stock reads it")
 
 
-@tap.each("{0}: what Windows wrote, and back and forth ({1})", BITLK)
+@tap.each("{0}: what Windows wrote, and back and forth ({1})", BITLK, sample=2)
 def test_bitlk(test, name, _what):
     known = configparser.ConfigParser()
     known.read(os.path.join(unpacked("bitlk"), "images.conf"))

@@ -143,7 +143,7 @@ LAYOUTS = [
 
 @tap.each("bios of any segment layout: {0}",
           ["default options", "bypass options", "sector_size:4096", "sector_size:2048", "cryptd",
-           "ecb", "ecb sector_size:4096"])
+           "ecb", "ecb sector_size:4096"], sample=3)
 def test_layouts(test, which):
     layout.require()
     # Of the RAM-backed devices only this one does segments of less than 512 bytes right: null_blk

@@ -18,8 +18,6 @@ import judging
 import linegen
 import tap
 
-SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 32))
-WHOLE = bool(os.environ.get("WHOLE"))
 # Changed lines of a whole run and of a sample, other lines of a sample.
 MUTATED, SAMPLED_MUTATED, SAMPLED = 1500, 150, 650
 # What a whole run has to see of each.
@@ -60,13 +58,13 @@ class Worker(judging.Pair):
 
 
 def chosen_lines():
-    rng = random.Random(SEED)
+    rng = random.Random(tap.SEED)
     crossed = list(linegen.distinct(linegen.crossed()))
     fixed = list(linegen.distinct(crossed, linegen.broken()))
-    if not WHOLE:
+    if not tap.WHOLE:
         fixed = rng.sample(fixed, SAMPLED)
     changed = itertools.islice(linegen.distinct(linegen.mutated(rng, crossed)),
-                               MUTATED if WHOLE else SAMPLED_MUTATED)
+                               MUTATED if tap.WHOLE else SAMPLED_MUTATED)
     chosen = list(linegen.distinct(fixed, changed))
     rng.shuffle(chosen)
     return chosen
@@ -74,7 +72,7 @@ def chosen_lines():
 
 def run(test):
     """All lines through both targets."""
-    tap.diag(f"SEED={SEED}{' WHOLE=1' if WHOLE else ''}")
+    tap.diag(f"SEED={tap.SEED}{' WHOLE=1' if tap.WHOLE else ''}")
     judging.prepare(test)
     chosen = chosen_lines()
     tally = judging.Tally(chosen, len(chosen))
@@ -121,7 +119,7 @@ def test_texts(test):
 @tap.test("lines that stock accepts and lines that it rejects are enough of each", LIMIT)
 def test_enough(test):
     tally = results(test)
-    least = ENOUGH if WHOLE else 100
+    least = ENOUGH if tap.WHOLE else 100
     test.check(tally.accepted >= least, f"{tally.accepted} accepted lines, wanted {least}")
     test.check(tally.rejected >= least, f"{tally.rejected} rejected lines, wanted {least}")
 
@@ -135,7 +133,7 @@ def test_rules(test):
     test.equal(sorted({rule.heading for rule in differences.RULES}), sorted(headings),
                "rules, and headings of docs/differences.md")
     tally = results(test)
-    if WHOLE:
+    if tap.WHOLE:
         met = [one.rule for one in tally.found]
         for rule in differences.expected(tally.version):
             test.check(rule in met, f"no line meets {rule}")

@@ -17,7 +17,6 @@ import judging
 import linegen
 import tap
 
-SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 32))
 LINES = int(os.environ.get("FUZZ_LINES") or 400)
 MESSAGES = LINES // 4 + 500
 LIMIT = 300 + LINES // 8
@@ -29,8 +28,8 @@ CIPHERS = (("aes-xts-plain64", 64), ("aes-cbc-essiv:sha256", 32), ("aes:2-cbc-eb
 
 
 def run_lines(test):
-    rng = random.Random(SEED)
-    tap.diag(f"SEED={SEED} FUZZ_LINES={LINES}")
+    rng = random.Random(tap.SEED)
+    tap.diag(f"SEED={tap.SEED} FUZZ_LINES={LINES}")
     judging.prepare(test)
     pool = list(linegen.distinct(linegen.crossed(), linegen.broken()))
     chosen = itertools.islice(linegen.distinct(linegen.wild(rng, pool)), LINES)
@@ -96,7 +95,7 @@ def restore(test, key, pair):
 @tap.each("changed messages to {0}", CIPHERS, LIMIT)
 def test_messages(test, cipher, size):
     judging.prepare(test)
-    rng = random.Random(SEED)
+    rng = random.Random(tap.SEED)
     key = cases.key(size)
     device = judging.Devices(test.stack)
     line = device.fill(cases.line(cipher, key, 0, "DEV"))

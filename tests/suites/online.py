@@ -54,7 +54,7 @@ SUSPENDED = [
 ]
 
 
-@tap.each("luksSuspend and luksResume: {0}", SUSPENDED)
+@tap.each("luksSuspend and luksResume: {0}", SUSPENDED, sample=2)
 def test_suspend(test, _title, options, version, opening):
     volume = volumes.luks(backing(test), *options, version=version)
 
@@ -79,7 +79,7 @@ def test_suspend(test, _title, options, version, opening):
     like_stock(test, volume, scenario)
 
 
-@tap.each("resize: LUKS{0}", [(1,), (2,)])
+@tap.each("resize: LUKS{0}", [(1,), (2,)], sample=1)
 def test_resize(test, version):
     volume = volumes.luks(backing(test), version=version)
 
@@ -105,7 +105,7 @@ def test_resize(test, version):
     like_stock(test, volume, scenario)
 
 
-@tap.each("refresh with flags: LUKS2 {0}", [(["--disable-keyring"],), ([],)])
+@tap.each("refresh with flags: LUKS2 {0}", [(["--disable-keyring"],), ([],)], sample=1)
 def test_refresh(test, opening):
     volume = volumes.luks(backing(test))
     flags = ["--allow-discards", "--perf-same_cpu_crypt", "--perf-submit_from_crypt_cpus",
@@ -190,7 +190,7 @@ class Traffic:
         self.test.equal(self._errors, [], "errors of the traffic")
 
 
-@tap.each("reencrypt with reads and writes under way: {0}", REENCRYPTED)
+@tap.each("reencrypt with reads and writes under way: {0}", REENCRYPTED, sample=1)
 def test_reencrypt(test, _title, options):
     volume = volumes.luks(backing(test, 10), slots=SLOTS_TO_REENCRYPT)
     volumes.provide(dm.TARGET)
@@ -271,7 +271,7 @@ def test_reencrypt_mounted(test):
         test.equal(read_tree(os.path.join(root, "more"), more), more, "files from meanwhile")
 
 
-@tap.each("reencrypt begun on {0} and ended on {1}", volumes.DIRECTIONS)
+@tap.each("reencrypt begun on {0} and ended on {1}", volumes.DIRECTIONS, sample=1)
 def test_reencrypt_switched(test, first, second):
     volume = volumes.luks(backing(test, 16), slots=SLOTS_TO_REENCRYPT)
     volumes.provide(first)

@@ -79,7 +79,7 @@ def accepted(test, cipher, sector_size):
     return not stock.errno
 
 
-@tap.each(RANDOM, CIPHERS)
+@tap.each(RANDOM, CIPHERS, sample=6)
 def test_exchange(test, *cipher):
     test.enter(cases.keys_shown())
     for sector_size in (512, 4096):
@@ -101,7 +101,7 @@ def test_exchange(test, *cipher):
                    f"ciphertext and tuples agree, sectors of {sector_size}")
 
 
-@tap.each("many sizes and writers at once: {0}", [MAIN[0], CIPHERS[0][0], CIPHERS[14][0]])
+@tap.each("many sizes and writers at once: {0}", [MAIN[0], CIPHERS[0][0], CIPHERS[14][0]], sample=1)
 def test_writers(test, name):
     cipher = next(one for one in CIPHERS if one[0] == name)
     if "cryptd" in name and os.uname().release.startswith("6.1."):
@@ -129,7 +129,7 @@ def verdict(mapping, offset, size):
 
 
 @tap.each("a changed bit of the data, or a sector in another's place, is found: {0}",
-          [one[0] for one in CIPHERS if one[3] == "aead"])
+          [one[0] for one in CIPHERS if one[3] == "aead"], sample=3)
 def test_damage(test, name):
     cipher = next(one for one in CIPHERS if one[0] == name)
     if not accepted(test, cipher, 4096):
@@ -296,7 +296,8 @@ class Nvme:
         self.sectors = int(blockdev.read_text(f"{self.sysfs}/size"))
 
 
-@tap.each("metadata of the disk itself: {0}", [MAIN[0], CIPHERS[0][0], "capi:xts(aes)-random"])
+@tap.each("metadata of the disk itself: {0}", [MAIN[0], CIPHERS[0][0], "capi:xts(aes)-random"],
+          sample=1)
 def test_inline(test, name):
     cipher = next(one for one in CIPHERS if one[0] == name)
     log = test.enter(kernel.Log())

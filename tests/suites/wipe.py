@@ -90,7 +90,7 @@ def test_control(test):
     test.equal(remnants(key=secret), set(), "found after")
 
 
-@tap.each("of {0}: neither the message key wipe nor removal leaves a key", CIPHERS)
+@tap.each("of {0}: neither the message key wipe nor removal leaves a key", CIPHERS, sample=2)
 def test_cipher(test, cipher, size, options):
     device = test.enter(blockdev.NullBlk(4))
     tag = re.search(r"integrity:(\d+)", options)
@@ -111,7 +111,7 @@ def test_cipher(test, cipher, size, options):
     test.equal(remnants(first=first, second=second), set(), "found after removal")
 
 
-@tap.each("nothing is left of the key of a line that is refused for {0}", REFUSED)
+@tap.each("nothing is left of the key of a line that is refused for {0}", REFUSED, sample=2)
 def test_refused(test, _reason, cipher, size, rest):
     device = test.enter(blockdev.NullBlk(1))
     secret = new_secret(size)

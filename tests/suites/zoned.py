@@ -154,7 +154,7 @@ def test_misplaced(test, cipher):
 
 @tap.each("fio fills zones, {1} deep in {2} jobs, with {0}; stock reads the same, and writes it",
           [("aes-xts-plain64", 1, 1), ("aes-xts-plain64", 16, 1), ("aes-xts-plain64", 4, 3),
-           (cases.CRYPTD, 16, 1), (cases.CRYPTD, 4, 3)])
+           (cases.CRYPTD, 16, 1), (cases.CRYPTD, 4, 3)], sample=2)
 def test_fio(test, cipher, depth, jobs):
     backing = test.enter(disk())
     mapping = encrypted(test, backing, cipher=cipher)
