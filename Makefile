@@ -4,11 +4,11 @@
 KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
 
-# For make test, where no kernel is asked for: all suites on one kernel but two of the longest, whose
-# lines and formats others have too, and on the oldest and the newest those of what differs most
-# between kernels, and between releases of DKMS.
+# For make test, where no kernel is asked for: all suites on one kernel but one of the longest, whose
+# formats others have too; on the oldest and the newest those of what differs most between kernels, and
+# between releases of DKMS; on a kernel that looks for mistakes those that reach most of the code.
 ifeq ($(origin KERNELS)$(origin KERNEL),undefinedundefined)
-TESTED := 6.12:-conformance,foreign 6.1:io,pool 7.3:dkms,io,pool
+TESTED := 6.12:-foreign,pool 6.12/debug:io,pool 6.1:io,pool 7.3:dkms,io,pool
 endif
 # Otherwise, and for make conformance and make fuzz: the kernels, one after the other. For make
 # bench: one of them.
@@ -42,10 +42,12 @@ help:
 	@echo '                    DEVICE=ram|null'
 	@echo 'make bench-all      measure everything, also fragmented memory, memory held and more: hours'
 	@echo 'make bench-report   write docs/benchmarks.md and its pictures from the results of these'
-	@echo 'make test           run the tests on a 6.12 kernel, and some on 6.1 and 7.3;'
-	@echo '                    KERNELS="6.1 7.2/rt" runs all on these'
+	@echo 'make test           run the tests on a 6.12 kernel, and some on 6.1, 7.3 and a debug kernel;'
+	@echo '                    KERNELS="6.1 7.2/rt" runs all on these; WHOLE=1: all cases, no samples'
 	@echo 'make matrix         run them on every kernel and flavour of tests/vm/kernels.tbl: hours;'
 	@echo '                    MATRIX=--load only builds and loads the module on each'
+	@echo 'make test-protections  take one protection after the other out, and see the tests fail,'
+	@echo '                    in VMs of KERNEL=6.12'
 	@echo 'make test-package   install, upgrade and remove the packages, and boot encrypted roots, in VMs'
 	@echo 'make conformance    compare thousands of table lines with the stock target, in VMs of'
 	@echo '                    KERNELS="6.1 6.12"; SEED=N repeats a run'
@@ -132,6 +134,9 @@ matrix:
 test-package:
 	tests/package/run
 
+test-protections:
+	KERNEL=$(or $(KERNEL_GIVEN),6.12) tests/protections/run
+
 # on_each_kernel VARIABLE=VALUE... COMMAND
 on_each_kernel = @status=0; for kernel in $(KERNELS); do \
 		echo "== kernel $$kernel"; \
@@ -172,6 +177,6 @@ distclean: clean
 	. tests/lib/cache.sh && rm -rf "$$CACHE"
 
 .PHONY: help modules tools install-tools dkms-install dkms-remove install-source install-package \
-	install-bench deb rpm test test-package matrix conformance fuzz bench bench-all \
+	install-bench deb rpm test test-package test-protections matrix conformance fuzz bench bench-all \
 	bench-report check clean distclean
 .DEFAULT_GOAL := help

@@ -462,6 +462,8 @@ def _hostile_integrity(cipher, key, tail):
         return "stock splits a key for authenc and has no room for it"
     if "tcw" in cipher and len(key) < 192:
         return "stock takes more off the key than there is"
+    if re.search(r"-lmk(:|$)", cipher):
+        return "stock looks for as many ciphers as lmk has keys, and has one"
     return None
 
 
@@ -486,6 +488,7 @@ HOSTILE = (
     f"capi:gcm(aes)-random {cases.key(32)} 0 DIF:28:512 0 "
     "2 integrity:28:aead integrity_key_size:16",
     f"capi:authenc(hmac(sha256),cbc(aes))-tcw {cases.key(16)} 0 DIF:32:512 0 1 integrity:32:aead",
+    f"capi:authenc(hmac(sha256),cbc(aes))-lmk {cases.key(64)} 0 DIF:32:512 0 1 integrity:32:aead",
     f"aes:2147483648-cbc-plain64 {cases.key(32)} 0 DEV 0",
     "aes-xts-plain64 :2147483647:user:dcb:k64 0 DEV 0",
 )
