@@ -193,9 +193,10 @@ def _chosen(words):
 
 def main():
     """Run the suite; arguments are words, one of which a test's name must contain."""
-    chosen = _chosen(sys.argv[1:])
+    words = sys.argv[1:]
+    chosen = _chosen(words)
     print(f"1..{len(chosen)}", flush=True)
-    if len(chosen) < len(_registry) and not sys.argv[1:]:
+    if len(chosen) < len(_registry) and not words:
         diag(f"SEED={SEED}: a sample of {len(chosen)} of {len(_registry)} tests, WHOLE=1 runs all")
     signal.signal(signal.SIGALRM, _on_alarm)
     bad = 0

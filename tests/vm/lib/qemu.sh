@@ -191,6 +191,7 @@ compose_qemu()
 		add_disk "$BOOT_ROOT" dcb-root 0x1e ,readonly=on
 	fi
 	if [[ $SHARE ]]; then
+		# The last slot, 0x1f, is taken on q35.
 		add_disk "$TMP/share.ext4" dcb-share 0x1c ,readonly=on
 	fi
 	QEMU+=(-append "$arguments $APPEND")
