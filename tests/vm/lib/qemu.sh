@@ -117,21 +117,22 @@ compose_qemu()
 	# On a busy machine an emulated processor can stand still for minutes: that alone is no fault.
 	# A lock-up is told of after twice the threshold; 60 is the largest there is.
 	arguments+=" rcupdate.rcu_cpu_stall_timeout=300 sysctl.kernel.watchdog_thresh=60"
-	local cpu=max machine=pc hung=300 number=0 disk
+	local cpu=max hung=300 number=0 sockets='' disk
 
 	case ${FLAVOUR-} in
-	debug | kcsan)
-		hung=480
-		# The other's firmware works out the routing of interrupts in a loop, each step of which
-		# takes such a kernel so long that it gives up after a minute.
-		machine=q35
-		;;
+	debug | kcsan) hung=480 ;;
 	esac
 	arguments+=" sysctl.kernel.hung_task_timeout_secs=$hung"
+	if [[ ${SOURCE-} ]]; then
+		# The firmware's MP table, which kernels without ACPI go by, has one processor of each
+		# socket. They shall share work as if they were in one.
+		sockets=,sockets=$SMP
+		arguments+=" workqueue.default_affinity_scope=system"
+	fi
 	QEMU=(
 		qemu-system-x86_64 -name "dm-crypt-bulk-$ROW"
-		-machine "$machine" -nodefaults -no-user-config -display none -no-reboot
-		-smp "$SMP" -m "$MEM" -kernel "$BOOT_KERNEL" -initrd "$BOOT_INITRD"
+		-machine pc -nodefaults -no-user-config -display none -no-reboot
+		-smp "$SMP$sockets" -m "$MEM" -kernel "$BOOT_KERNEL" -initrd "$BOOT_INITRD"
 		-serial "file:$TMP/console"
 	)
 	case $ACCEL in
@@ -191,8 +192,7 @@ compose_qemu()
 		add_disk "$BOOT_ROOT" dcb-root 0x1e ,readonly=on
 	fi
 	if [[ $SHARE ]]; then
-		# The last slot, 0x1f, is taken on q35.
-		add_disk "$TMP/share.ext4" dcb-share 0x1c ,readonly=on
+		add_disk "$TMP/share.ext4" dcb-share 0x1f ,readonly=on
 	fi
 	QEMU+=(-append "$arguments $APPEND")
 }
