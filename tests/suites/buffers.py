@@ -15,6 +15,7 @@ import dm
 import fio
 import kernel
 import tap
+from load import Load
 
 MIB = 1 << 20
 PAGE = 4096
@@ -278,7 +279,7 @@ class Verifying(threading.Thread):
 
     def __exit__(self, *_exc):
         self.enough.set()
-        self.join(90)
+        self.join(90 * tap.SLOWNESS)
         self.test.check(not self.is_alive() and self.runs, f"fio ran {self.runs} times")
 
 
@@ -291,12 +292,11 @@ def test_hotplug(test):
     mapping = encrypted(test, backing)
     test.defer(kernel.write_text, switch, 1)
     with kernel.Parameter("recycle_seconds", 600):
-        with Verifying(test, mapping):
-            for _ in range(4):
-                kernel.write_text(switch, 0)
-                time.sleep(0.3)
-                kernel.write_text(switch, 1)
-                time.sleep(0.3)
+        with Verifying(test, mapping), Load(test, mapping.path, start=8 * MIB) as load:
+            for number in range(8):
+                load.progress()
+                kernel.write_text(switch, number % 2)
+            load.progress()
         # Nobody but the writer works here, on this CPU: all that is kept goes with it.
         nothing = test.enter(dm.Mapping([(0, backing.sectors, "zero", "")]))
         other = test.enter(dm.crypt(line(nothing, ["no_write_workqueue"]), backing.sectors))
