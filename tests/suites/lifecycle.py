@@ -131,16 +131,37 @@ def test_concurrent(test):
     test.equal(kernel.users(kernel.MODULE), 0, "users at the end")
 
 
+def backings(test):
+    """Devices that complete in the submitter's context, in softirq, and in a hard interrupt."""
+    for irqmode in range(3):
+        yield test.enter(blockdev.NullBlk(4, irqmode=irqmode, completion_nsec=20000))
+
+
+def once(test, backing, options):
+    with dm.crypt(line(backing, 0, options), backing.sectors) as mapping:
+        with blockdev.Direct(mapping.path) as device:
+            device.write(0, BLOB[:65536])
+            test.check(device.read(0, 65536) == BLOB[:65536], "read back")
+            test.check(device.read(0, PAGE) == BLOB[:PAGE], "read back")
+
+
 @tap.test("a mapping removed at once after its last write completed")
 def test_quick_remove(test):
     # What still runs when the bio has completed must not touch what the destructor frees.
-    backing = test.enter(blockdev.NullBlk(4))
-    for number in range(60):
-        options = [[], ["no_read_workqueue"], ["no_write_workqueue"]][number % 3]
-        with dm.crypt(line(backing, 0, options), backing.sectors) as mapping:
-            with blockdev.Direct(mapping.path) as device:
-                device.write(0, BLOB[:65536])
-                test.check(device.read(0, 65536) == BLOB[:65536], "read back")
+    for backing in backings(test):
+        for number in range(21):
+            once(test, backing, [[], ["no_read_workqueue"], ["no_write_workqueue"]][number % 3])
+
+
+@tap.test("the module unloaded at once after its last mapping went")
+def test_quick_unload(test):
+    for backing in backings(test):
+        for number in range(4):
+            kernel.modprobe(kernel.MODULE)
+            once(test, backing, [[], ["no_read_workqueue"]][number % 2])
+            kernel.delete_module(kernel.MODULE)
+            test.check(not kernel.loaded(kernel.MODULE), "it is gone")
+    kernel.modprobe(kernel.MODULE)
 
 
 class Stuck:

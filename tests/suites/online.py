@@ -12,6 +12,7 @@ import threading
 import blockdev
 import dm
 import kernel
+import keyring
 import tap
 import volumes
 
@@ -63,6 +64,8 @@ def test_suspend(test, _title, options, version, opening):
             written = volumes.fill(path)
             volumes.cryptsetup("luksSuspend", volume.NAME)
             log(volume.state())
+            test.check(tap.poll(lambda: not keyring.described("cryptsetup:")),
+                       "no volume key is in a keyring after luksSuspend")
             read = []
             reader = threading.Thread(target=lambda: read.append(volumes.digest(path)))
             reader.start()

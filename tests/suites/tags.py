@@ -248,7 +248,29 @@ def test_write_race(test):
     scribbler.stop = True
     scribbler.join()
     for mapping in (bulk, stock):
-        test.equal(verdict(mapping, 0, 1 << 20), 0, "read back")
+        for at in range(0, 64 << 16, 1 << 20):
+            test.equal(verdict(mapping, at, 1 << 20), 0, f"read back at {at}")
+
+
+@tap.test("a reader and a writer use the same pages at once")
+def test_shared_pages(test):
+    _, stock, bulk = pair(test, MAIN, 4096)
+    blockdev.write(bulk.path, 0, BLOB[:65536])
+    buffer = mmap.mmap(-1, 65536)
+    times = 200 // tap.SLOWNESS
+
+    def work(function, place):
+        file = os.open(bulk.path, os.O_RDWR | os.O_DIRECT)
+        for number in range(times):
+            function(file, [buffer], place(number))
+        os.close(file)
+    # What is written is what was read, and half of it decrypted, or whatever was there.
+    test.threads([lambda: work(os.preadv, lambda _: 0),
+                  lambda: work(os.pwritev, lambda number: (number % 16 + 1) << 16)])
+    test.check(blockdev.read(bulk.path, 0, 65536) == BLOB[:65536], "what was read is as it was")
+    for mapping in (bulk, stock):
+        for at in range(65536, 17 << 16, 65536):
+            test.equal(verdict(mapping, at, 65536), 0, f"read back at {at}")
 
 
 @tap.test("a device whose tuples do not suit is refused in stock's words")
