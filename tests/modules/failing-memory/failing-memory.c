@@ -13,6 +13,8 @@
 #include <linux/kallsyms.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
+#include <linux/ptrace.h>
+#include <linux/sched/mm.h>
 #include <linux/stacktrace.h>
 #include <linux/string.h>
 
@@ -29,6 +31,8 @@ MODULE_PARM_DESC(times, "How many allocations in a row fail (default 1)");
 /* The first that fails, counted from 1; 0 for none, when nothing is counted. */
 static unsigned int at;
 static atomic_t seen, failed;
+/* Allocations that may wait for I/O, which on the way of a bio can be for this very bio. */
+static atomic_t recursing;
 /* In which of the module's functions the first of them failed; for people. */
 static char where[KSYM_SYMBOL_LEN];
 
@@ -37,6 +41,7 @@ static int set_at(const char *text, const struct kernel_param *param)
 	WRITE_ONCE(at, 0);
 	atomic_set(&seen, 0);
 	atomic_set(&failed, 0);
+	atomic_set(&recursing, 0);
 	return param_set_uint(text, param);
 }
 
@@ -61,6 +66,8 @@ module_param_cb(seen, &count_ops, &seen, 0444);
 MODULE_PARM_DESC(seen, "How many allocations have been counted");
 module_param_cb(failed, &count_ops, &failed, 0444);
 MODULE_PARM_DESC(failed, "How many of them have failed");
+module_param_cb(recursing, &count_ops, &recursing, 0444);
+MODULE_PARM_DESC(recursing, "How many of all that were counted may wait for I/O");
 module_param_string(where, where, sizeof(where), 0444);
 MODULE_PARM_DESC(where, "The function in which the first of them failed");
 
@@ -137,8 +144,53 @@ static void *refuse(void)
 	return NULL;
 }
 
+static struct function {
+	/* By their names of Linux 6.1 and of later ones; all return a pointer, or a number of pages. */
+	const char *name;
+	/* Which argument has the GFP flags, or NO_FLAGS where that depends on the configuration. */
+	int flags;
+	struct kprobe probe;
+} functions[] = {
+#define NO_FLAGS -1
+	{ "__kmalloc", 1 },
+	{ "__kmalloc_noprof", NO_FLAGS },
+	{ "__kmalloc_node", 1 },
+	{ "__kmalloc_node_noprof", NO_FLAGS },
+	{ "__kmalloc_node_track_caller", 1 },
+	{ "__kmalloc_node_track_caller_noprof", NO_FLAGS },
+	{ "kmalloc_trace", 1 },
+	{ "__kmalloc_cache_noprof", 1 },
+	{ "kmalloc_node_trace", 1 },
+	{ "__kmalloc_cache_node_noprof", 1 },
+	{ "kmalloc_large", 1 },
+	{ "__kmalloc_large_noprof", 1 },
+	{ "kmalloc_large_node", 1 },
+	{ "__kmalloc_large_node_noprof", 1 },
+	{ "kmem_cache_alloc", 1 },
+	{ "kmem_cache_alloc_noprof", 1 },
+	{ "kmem_cache_alloc_lru", 2 },
+	{ "kmem_cache_alloc_lru_noprof", 2 },
+	{ "kmem_cache_alloc_node", 1 },
+	{ "kmem_cache_alloc_node_noprof", 1 },
+	{ "kmem_cache_alloc_bulk", 1 },
+	{ "kmem_cache_alloc_bulk_noprof", 1 },
+	{ "__alloc_pages", 0 },
+	{ "__alloc_pages_noprof", 0 },
+	{ "__alloc_frozen_pages_noprof", 0 },
+	{ "__alloc_pages_bulk", 0 },
+	{ "alloc_pages_bulk_noprof", 0 },
+	{ "pcpu_alloc", 3 },
+	{ "pcpu_alloc_noprof", 3 },
+};
+
+static bool may_wait_for_io(gfp_t flags)
+{
+	return (flags & __GFP_DIRECT_RECLAIM) && (current_gfp_context(flags) & __GFP_IO);
+}
+
 static int before(struct kprobe *probe, struct pt_regs *regs)
 {
+	const struct function *function = container_of(probe, struct function, probe);
 	unsigned int first = READ_ONCE(at), nr;
 	unsigned long caller;
 
@@ -147,6 +199,9 @@ static int before(struct kprobe *probe, struct pt_regs *regs)
 	caller = find_caller();
 	if (!caller)
 		return 0;
+	if (function->flags != NO_FLAGS &&
+	    may_wait_for_io(regs_get_kernel_argument(regs, function->flags)))
+		atomic_inc(&recursing);
 	nr = atomic_inc_return(&seen);
 	if (nr < first || nr - first >= READ_ONCE(times))
 		return 0;
@@ -157,50 +212,31 @@ static int before(struct kprobe *probe, struct pt_regs *regs)
 	return 1;
 }
 
-/* By their names of Linux 6.1 and of later ones; all return a pointer, or a number of pages. */
-static const char *const names[] = {
-	"__kmalloc", "__kmalloc_noprof",
-	"__kmalloc_node", "__kmalloc_node_noprof",
-	"__kmalloc_node_track_caller", "__kmalloc_node_track_caller_noprof",
-	"kmalloc_trace", "__kmalloc_cache_noprof",
-	"kmalloc_node_trace", "__kmalloc_cache_node_noprof",
-	"kmalloc_large", "__kmalloc_large_noprof",
-	"kmalloc_large_node", "__kmalloc_large_node_noprof",
-	"kmem_cache_alloc", "kmem_cache_alloc_noprof",
-	"kmem_cache_alloc_lru", "kmem_cache_alloc_lru_noprof",
-	"kmem_cache_alloc_node", "kmem_cache_alloc_node_noprof",
-	"kmem_cache_alloc_bulk", "kmem_cache_alloc_bulk_noprof",
-	"__alloc_pages", "__alloc_pages_noprof", "__alloc_frozen_pages_noprof",
-	"__alloc_pages_bulk", "alloc_pages_bulk_noprof",
-	"pcpu_alloc", "pcpu_alloc_noprof",
-};
-
-static struct kprobe probes[ARRAY_SIZE(names)];
-
 static void unregister_all(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(probes); i++)
-		if (probes[i].addr)
-			unregister_kprobe(&probes[i]);
+	for (i = 0; i < ARRAY_SIZE(functions); i++)
+		if (functions[i].probe.addr)
+			unregister_kprobe(&functions[i].probe);
 }
 
 static int __init failing_memory_init(void)
 {
 	unsigned int found = 0, i;
 
-	for (i = 0; i < ARRAY_SIZE(probes); i++) {
+	for (i = 0; i < ARRAY_SIZE(functions); i++) {
+		struct kprobe *probe = &functions[i].probe;
 		int ret;
 
-		probes[i].symbol_name = names[i];
-		probes[i].pre_handler = before;
-		ret = register_kprobe(&probes[i]);
+		probe->symbol_name = functions[i].name;
+		probe->pre_handler = before;
+		ret = register_kprobe(probe);
 		if (!ret) {
 			found++;
 			continue;
 		}
-		probes[i].addr = NULL;
+		probe->addr = NULL;
 		/* This kernel calls it otherwise. */
 		if (ret != -ENOENT) {
 			unregister_all();
