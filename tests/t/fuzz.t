@@ -10,6 +10,11 @@ trap 'rm -f "$log"' EXIT
 echo 1..2
 status=0
 "$(dirname "$0")/../fuzz/run" "$seconds" >"$log" 2>&1 || status=$?
+if ! grep -q '^INFO: Seed:' "$log"; then
+	sed 's/^/# /' "$log"
+	echo 'Bail out! the fuzzer could not be built'
+	exit 1
+fi
 if ((status == 0)); then
 	echo "ok 1 - nothing is found in lines, keys and messages in $seconds s"
 else
