@@ -195,6 +195,9 @@ def main():
     """Run the suite; arguments are words, one of which a test's name must contain."""
     words = sys.argv[1:]
     chosen = _chosen(words)
+    if not chosen:
+        print(f"Bail out! no test's name has one of the words {words}", flush=True)
+        sys.exit(1)
     print(f"1..{len(chosen)}", flush=True)
     if len(chosen) < len(_registry) and not words:
         diag(f"SEED={SEED}: a sample of {len(chosen)} of {len(_registry)} tests, WHOLE=1 runs all")

@@ -287,7 +287,9 @@ def test_none(test, name):
         test.defer(kernel.parameter, "at", 0, MODULE)
         test.threads([lambda number=number: work(number) for number in range(workers)])
         failed = int(kernel.parameter("failed", module=MODULE))
+        recursing = int(kernel.parameter("recursing", module=MODULE))
         kernel.parameter("at", 0, MODULE)
+    test.equal(recursing, 0, "allocations that may wait for I/O")
     tap.diag(f"{failed} allocations failed")
     test.check(failed, "an allocation is reached")
 
