@@ -128,7 +128,7 @@ bool cbulk_buffer_alloc(struct cbulk_io *io)
 
 static void free_array(struct cbulk_io *io)
 {
-	bio_uninit(&io->own);
+	cbulk_bio_uninit(io);
 	if (unlikely(io->pieces != io->few_pieces))
 		mempool_free(io->pieces, &io->ct->buffers.arrays);
 }

@@ -270,10 +270,14 @@ static inline int cbulk_md5_whole_blocks(const struct cbulk_md5 *md5, const stru
 #endif
 
 /*
- * Earlier kernels take the payload of a bio from a pool of the bio's set, and give it back there;
- * later ones allocate each.
+ * Earlier kernels take the integrity payload of a bio from a pool of the bio's set, and bio_uninit()
+ * gives it back there. Later ones have no pool; but there a payload can be anybody's memory, as
+ * long as it is off the bio by then.
  */
 #ifdef CBULK_HAVE_BIOSET_INTEGRITY
+struct cbulk_payload {
+};
+
 static inline int cbulk_payload_pool_init(struct bio_set *bios, int nr)
 {
 	const int ret = bioset_init(bios, nr, 0, 0);
@@ -284,19 +288,50 @@ static inline int cbulk_payload_pool_init(struct bio_set *bios, int nr)
 	return bioset_integrity_create(bios, nr) ? -ENOMEM : 0;
 }
 
-static inline void cbulk_payload_from(struct bio *bio, struct bio_set *bios)
+static inline bool cbulk_payload_attach(struct bio *bio, struct cbulk_payload *own,
+					struct bio_set *bios, gfp_t gfp)
 {
 	/* Nobody else looks at the set of a bio that is never given to bio_put(). */
 	bio->bi_pool = bios;
+	return !IS_ERR(bio_integrity_alloc(bio, gfp, 1));
+}
+
+static inline void cbulk_payload_detach(struct bio *bio, struct cbulk_payload *own)
+{
 }
 #else
+struct cbulk_payload {
+	struct bio_vec piece;
+	struct bio_integrity_payload payload;
+};
+
 static inline int cbulk_payload_pool_init(struct bio_set *bios, int nr)
 {
 	return 0;
 }
 
-static inline void cbulk_payload_from(struct bio *bio, struct bio_set *bios)
+static inline bool cbulk_payload_attach(struct bio *bio, struct cbulk_payload *own,
+					struct bio_set *bios, gfp_t gfp)
 {
+#ifdef CONFIG_BLK_DEV_INTEGRITY
+	own->payload = (struct bio_integrity_payload){
+		.bip_vec = &own->piece,
+		.bip_max_vcnt = 1,
+	};
+	bio->bi_integrity = &own->payload;
+	bio->bi_opf |= REQ_INTEGRITY;
+#endif
+	return IS_ENABLED(CONFIG_BLK_DEV_INTEGRITY);
+}
+
+static inline void cbulk_payload_detach(struct bio *bio, struct cbulk_payload *own)
+{
+#ifdef CONFIG_BLK_DEV_INTEGRITY
+	if (bio_integrity(bio) == &own->payload) {
+		bio->bi_integrity = NULL;
+		bio->bi_opf &= ~REQ_INTEGRITY;
+	}
+#endif
 }
 #endif
 

@@ -205,7 +205,8 @@ struct cbulk_key_source {
  * @iv_size: bytes of the stored IV, which comes second; the rest is zero
  * @pool: where the tuples of a bio go when there is no memory
  * @pool_units: units that an element of @pool can serve
- * @payloads: where bios have their integrity payloads from, on kernels with a pool for these
+ * @payloads: where bios have their integrity payloads from, on kernels with a pool for these;
+ *	else they are in the io
  */
 struct cbulk_tags {
 	unsigned int tuple_size;
@@ -288,6 +289,7 @@ struct cbulk_convert {
  * @pieces: the pieces of that buffer, in @few_pieces or in an array of cbulk_buffers.arrays
  * @pieces_nr: how many
  * @few_pieces: room for them
+ * @payload: what @own carries @tags in, on kernels without a pool for that
  * @tags: the tuples of its units, for a mapping that has them
  * @tags_from_pool: they came from the pool of last resort
  * @rechecked: read: completed when a second try, after a tag that did not match, is decrypted
@@ -320,7 +322,15 @@ struct cbulk_io {
 	unsigned int pieces_nr;
 	struct bio_vec *pieces;
 	struct bio_vec few_pieces[CBULK_FEW_PIECES];
+	struct cbulk_payload payload;
 };
+
+/* The end of io->own, whoever made it; its pages and its tuples are not touched. */
+static inline void cbulk_bio_uninit(struct cbulk_io *io)
+{
+	cbulk_payload_detach(&io->own, &io->payload);
+	bio_uninit(&io->own);
+}
 
 /**
  * struct cbulk_buffers - where the memory of a mapping's writes comes from

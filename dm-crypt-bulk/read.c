@@ -55,7 +55,7 @@ static void read_endio(struct bio *clone)
 	struct cbulk_io *io = clone->bi_private;
 
 	io->error = clone->bi_status;
-	bio_uninit(clone);
+	cbulk_bio_uninit(io);
 	if (unlikely(io->error)) {
 		cbulk_io_end(io);
 		return;
@@ -86,7 +86,7 @@ static bool submit_read(struct cbulk_io *io, gfp_t gfp)
 	if (bio_init_clone(ct->dev->bdev, clone, io->base, gfp))
 		return false;
 	if (!cbulk_tags_attach(io, gfp)) {
-		bio_uninit(clone);
+		cbulk_bio_uninit(io);
 		return false;
 	}
 	/* Who polls does so for io->base: nobody would ask the device for ours. */

@@ -173,7 +173,7 @@ void cbulk_tags_free(struct cbulk_io *io)
 
 /**
  * cbulk_tags_attach() - let an io's own bio carry the tuples of its units to or from the device
- * @io: the io; io->own is as large as io->base, and takes the payload with it
+ * @io: the io; io->own is as large as io->base, and has the payload until cbulk_bio_uninit()
  * @gfp: allocation flags
  *
  * Context: process context; sleeps if @gfp allows it.
@@ -188,10 +188,9 @@ bool cbulk_tags_attach(struct cbulk_io *io, gfp_t gfp)
 	if (likely(!io->tags))
 		return true;
 
-	cbulk_payload_from(bio, &io->ct->tags.payloads);
-	payload = bio_integrity_alloc(bio, gfp, 1);
-	if (IS_ERR(payload))
+	if (!cbulk_payload_attach(bio, &io->payload, &io->ct->tags.payloads, gfp))
 		return false;
+	payload = bio_integrity(bio);
 	bytes = tags_bytes(io);
 	payload->bip_iter.bi_sector = io->ct->start + io->sector;
 	if (bio_integrity_add_page(bio, virt_to_page(io->tags), bytes,
