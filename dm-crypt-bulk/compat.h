@@ -270,9 +270,9 @@ static inline int cbulk_md5_whole_blocks(const struct cbulk_md5 *md5, const stru
 #endif
 
 /*
- * Earlier kernels take the integrity payload of a bio from a pool of the bio's set, and bio_uninit()
- * gives it back there. Later ones have no pool; but there a payload can be anybody's memory, as
- * long as it is off the bio by then.
+ * Earlier kernels take the integrity payload of a bio from a pool of the bio's set, to which
+ * bio_uninit() gives it back. Later ones have no pool; but there a payload can be anybody's memory,
+ * as long as it is off the bio by then.
  */
 #ifdef CBULK_HAVE_BIOSET_INTEGRITY
 struct cbulk_payload {

@@ -325,13 +325,6 @@ struct cbulk_io {
 	struct cbulk_payload payload;
 };
 
-/* The end of io->own, whoever made it; its pages and its tuples are not touched. */
-static inline void cbulk_bio_uninit(struct cbulk_io *io)
-{
-	cbulk_payload_detach(&io->own, &io->payload);
-	bio_uninit(&io->own);
-}
-
 /**
  * struct cbulk_buffers - where the memory of a mapping's writes comes from
  * @memory: the pages of writes, and of second tries of reads; its reserve is one of the largest
@@ -501,6 +494,7 @@ void cbulk_tags_exit(struct cbulk_target *ct);
 bool cbulk_tags_alloc(struct cbulk_io *io, bool whole);
 void cbulk_tags_free(struct cbulk_io *io);
 bool cbulk_tags_attach(struct cbulk_io *io, gfp_t gfp);
+void cbulk_bio_uninit(struct cbulk_io *io);
 
 /* buffers.c */
 int cbulk_buffers_init(struct cbulk_buffers *buffers, char **error);

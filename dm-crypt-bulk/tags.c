@@ -200,3 +200,15 @@ bool cbulk_tags_attach(struct cbulk_io *io, gfp_t gfp)
 	payload->bip_iter.bi_size = bytes;
 	return true;
 }
+
+/**
+ * cbulk_bio_uninit() - end an io's own bio, and what it carries tuples in
+ * @io: the io; its pages and its tuples stay as they are
+ *
+ * Context: any.
+ */
+void cbulk_bio_uninit(struct cbulk_io *io)
+{
+	cbulk_payload_detach(&io->own, &io->payload);
+	bio_uninit(&io->own);
+}

@@ -36,6 +36,10 @@ struct completion {
 	int unused;
 };
 
+struct cbulk_payload {
+	int unused;
+};
+
 struct bio_set {
 	int unused;
 };

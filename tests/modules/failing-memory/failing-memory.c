@@ -145,7 +145,7 @@ static void *refuse(void)
 }
 
 static struct function {
-	/* By their names of Linux 6.1 and of later ones; all return a pointer, or a number of pages. */
+	/* As Linux 6.1 or a later one calls it; all return a pointer, or a number of pages. */
 	const char *name;
 	/* Which argument has the GFP flags, or NO_FLAGS where that depends on the configuration. */
 	int flags;
@@ -200,7 +200,7 @@ static int before(struct kprobe *probe, struct pt_regs *regs)
 	if (!caller)
 		return 0;
 	if (function->flags != NO_FLAGS &&
-	    may_wait_for_io(regs_get_kernel_argument(regs, function->flags)))
+	    may_wait_for_io((__force gfp_t)regs_get_kernel_argument(regs, function->flags)))
 		atomic_inc(&recursing);
 	nr = atomic_inc_return(&seen);
 	if (nr < first || nr - first >= READ_ONCE(times))
