@@ -105,7 +105,8 @@ def test_write_thread(test):
     shares = []
     for _ in range(3):
         taken, longest = drain(test, mapping, thread)
-        tap.diag(f"{WRITES} writes in {taken:.3f} s of the thread's, others waited {longest:.3f} s at most")
+        tap.diag(f"{WRITES} writes in {taken:.3f} s of the thread's, "
+                 f"others waited {longest:.3f} s at most")
         shares.append(longest / taken)
     test.check(min(shares) < 0.5, f"others waited for so much of its time: {shares}")
 
