@@ -14,6 +14,8 @@ from libc import syscall
 MODULES = {"crypt-bulk": "dm_crypt_bulk", "crypt": "dm_crypt"}
 MODULE = MODULES[dm.TARGET]
 
+_DELETE_MODULE = 176
+
 
 class Log:
     """The kernel's log since the mark: no process, no wait."""
@@ -60,8 +62,7 @@ def rmmod(name):
 
 def delete_module(name):
     """Unload a module without a process of its own, so that nothing has time to come to rest."""
-    delete_module_nr = 176
-    syscall(delete_module_nr, name.encode(), os.O_NONBLOCK)
+    syscall(_DELETE_MODULE, name.encode(), os.O_NONBLOCK)
 
 
 def loaded(name):
@@ -275,9 +276,8 @@ def load_cryptd():
         modprobe("async-cipher")
 
 
-def threads(*prefixes):
-    """Kernel threads so named, as /proc shows them."""
-    found = []
+def _threads(prefixes):
+    """Number and name of each task so named, as /proc shows them."""
     for path in glob.glob("/proc/[0-9]*/comm"):
         try:
             with open(path) as file:
@@ -285,5 +285,14 @@ def threads(*prefixes):
         except OSError:
             continue
         if name.startswith(prefixes):
-            found.append(name)
-    return sorted(found)
+            yield int(path.split("/")[2]), name
+
+
+def threads(*prefixes):
+    """The names of kernel threads so named."""
+    return sorted(name for _, name in _threads(prefixes))
+
+
+def thread_ids(*prefixes):
+    """Their numbers."""
+    return [number for number, _ in _threads(prefixes)]

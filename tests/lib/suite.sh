@@ -4,6 +4,7 @@
 #
 # run_suite SUITE [harness options ...]
 #	KERNEL=6.1	the kernel, and FLAVOUR=cloud its flavour, as tests/vm/run knows them
+#	timeout=1500	seconds that it may take; a kernel built to find mistakes gets 3600 at least
 #	extra=DIR	a directory that the guest sees as /mnt/share/extra
 #	program=yes	the program crypt-bulk, and what its tests need, are there instead
 #	SUITE_ARGS	words given to the suite: only tests whose name has one of them are run
@@ -28,12 +29,7 @@ run_suite() {
 		mkdir "$share/extra"
 		"$tests/program/build" "$share/extra" || exit
 	fi
-	# The last of several time-outs holds.
-	limit=1500 is_limit=
-	for word; do
-		[ ! "$is_limit" ] || limit=$word is_limit=
-		[ "$word" != --timeout ] || is_limit=yes
-	done
+	limit=${timeout:-1500}
 	# What takes the kernel longer, takes the suite longer; see SLOWNESS in tap.py.
 	case ${FLAVOUR-} in
 	debug | kcsan) [ "$limit" -ge 3600 ] || limit=3600 ;;

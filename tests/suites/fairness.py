@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """A kernel booted with preempt=none takes no CPU from its own threads: they have to give way."""
 
-import glob
 import os
 import subprocess
 import sys
@@ -26,13 +25,6 @@ os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
 while True:
     pass
 """
-
-
-def write_thread():
-    """The number of the only one there is."""
-    found = [path for path in glob.glob("/proc/[0-9]*/comm")
-             if blockdev.read_text(path).startswith("dmcrypt_write")]
-    return int(found[0].split("/")[2])
 
 
 def run_time(pid):
@@ -99,7 +91,7 @@ def test_write_thread(test):
     mapping = test.enter(dm.crypt(
         cases.line("cipher_null-ecb", "-", 0, backing.dev, 0, ["same_cpu_crypt"]),
         backing.sectors))
-    thread = write_thread()
+    thread, = kernel.thread_ids("dmcrypt_write")
     os.sched_setaffinity(thread, WRITING)
     # One of them counts: an emulated CPU may stand still for a while.
     shares = []

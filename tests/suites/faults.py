@@ -81,7 +81,7 @@ class Points:
                 continue
             if not self._last:
                 return
-            in_loop = not tap.WHOLE and self._last == place and place.startswith(LOOPS)
+            in_loop = not tap.WHOLE and self._last == place and place.split(".")[0] in LOOPS
             alike = alike + 1 if in_loop else 0
             place = self._last
             step = min(step * 2, 32) if alike >= ALIKE else 1

@@ -7,4 +7,4 @@ mem=256M
 case ${FLAVOUR-} in
 debug | kcsan) mem=768M ;;
 esac
-run_suite adversity --smp 2 --mem "$mem" --disk 2G --timeout $((1500 + 2 * ${LONG:-0}))
+timeout=$((1500 + 2 * ${LONG:-0})) run_suite adversity --smp 2 --mem "$mem" --disk 2G

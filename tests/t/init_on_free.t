@@ -2,4 +2,4 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck source-path=SCRIPTDIR source=../lib/suite.sh
 . "$(dirname "$0")/../lib/suite.sh"
-run_suite init_on_free --smp 2 --mem 1G --timeout 300 --append init_on_free=1
+timeout=300 run_suite init_on_free --smp 2 --mem 1G --append init_on_free=1

@@ -2,4 +2,4 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck source-path=SCRIPTDIR source=../lib/suite.sh
 . "$(dirname "$0")/../lib/suite.sh"
-run_suite many --smp 2 --mem 4G --timeout 1200
+timeout=1200 run_suite many --smp 2 --mem 4G

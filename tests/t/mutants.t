@@ -3,4 +3,4 @@
 # A few hundred changed lines and messages; FUZZ_LINES=N for more. SEED=N repeats a run.
 # shellcheck source-path=SCRIPTDIR source=../lib/suite.sh
 . "$(dirname "$0")/../lib/suite.sh"
-run_suite mutants --smp 2 --mem 2G --timeout $((1500 + ${FUZZ_LINES:-0} / 8))
+timeout=$((1500 + ${FUZZ_LINES:-0} / 8)) run_suite mutants --smp 2 --mem 2G

@@ -3,4 +3,4 @@
 # LONG=SECONDS: go on for so long with each thing that changes under load.
 # shellcheck source-path=SCRIPTDIR source=../lib/suite.sh
 . "$(dirname "$0")/../lib/suite.sh"
-run_suite upheaval --smp 2 --mem 2G --timeout $((900 + ${LONG:-0} * 8))
+timeout=$((900 + ${LONG:-0} * 8)) run_suite upheaval --smp 2 --mem 2G
