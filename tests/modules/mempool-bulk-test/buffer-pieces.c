@@ -94,18 +94,24 @@ void smaller_pieces_when_large_fail(struct kunit *test)
 void fragmented_memory_is_asked_again(struct kunit *test)
 {
 	struct fixture *f = test->priv;
+	unsigned long start, until;
 	long calls;
 
 	fixture_with_knobs(f, &nothing_kept);
 	allocator_set_largest(0);
+	start = jiffies;
 	KUNIT_EXPECT_EQ(test, hold(f, GFP_NOIO, FULL_BYTES), FULL);
-	/* It is not asked in vain for each buffer, */
+	until = READ_ONCE(f->buffers.order_until);
+	KUNIT_EXPECT_TRUE(test, time_in_range(until, start + HZ / 20, jiffies + HZ));
+	/* It is not asked in vain for each buffer, however long this thread gets no processor, */
+	WRITE_ONCE(f->buffers.order_until, until + 600 * HZ);
 	calls = allocator_calls();
 	KUNIT_EXPECT_EQ(test, hold(f, GFP_NOIO, FULL_BYTES), FULL);
 	KUNIT_EXPECT_EQ(test, allocator_calls() - calls, 1L);
 	/* but again after a while. */
+	WRITE_ONCE(f->buffers.order_until, until);
 	allocator_set_largest(ALLOCATOR_ANY_ORDER);
-	msleep(300);
+	KUNIT_ASSERT_TRUE(test, wait_until(time_after(jiffies, until), 10));
 	KUNIT_EXPECT_EQ(test, hold(f, GFP_NOIO, FULL_BYTES), FULL / LARGE);
 }
 
