@@ -11,6 +11,7 @@
  *	iv SECTOR		generate the IV of a sector, and what comes with it
  *	len SECTORS		the size of the mappings to come
  *	fail N			the Nth allocation in the next line fails
+ *	race			it is resumed in the next line, a message, before that gets its first lock
  *
  * Any other line is a table when there is no mapping, and a message when there is one.
  */
@@ -22,7 +23,7 @@
 #define PRINTED_SIZE (64 << 10)
 
 static struct dm_target mapping;
-static bool live, suspended;
+static bool live, suspended, races;
 static sector_t length;
 
 struct words {
@@ -174,42 +175,16 @@ static void table(const char *text)
 	fuzz_target->resume(&mapping);
 }
 
-static bool key_valid(void)
+static const struct cbulk_cipher *cipher(void)
 {
 	const struct cbulk_target *ct = mapping.private;
 
-	return ct->cipher.key_valid;
+	return &ct->cipher;
 }
 
-static void message(const char *text)
+static bool key_valid(void)
 {
-	bool before = key_valid(), failing = fuzz.fail;
-	size_t size[MAX_WORDS];
-	struct words words;
-	char *result;
-	int ret;
-
-	split(&words, text);
-	for (unsigned int i = 0; i < words.count; i++)
-		size[i] = strlen(words.at[i]);
-	if (words.count > 2)
-		watch_key(words.at[2]);
-	result = calloc(1, RESULT_SIZE);
-	fuzz.noio_only = true;
-	ret = fuzz_target->message(&mapping, words.count, words.at, result, RESULT_SIZE);
-	fuzz.noio_only = false;
-	fuzz.fail = 0;
-
-	FUZZ_CHECK(ret <= 1, "more than 1 is returned");
-	FUZZ_CHECK(!fuzz.noio, "memalloc_noio_save() without an end");
-	for (unsigned int i = 0; ret != 1 && i < words.count; i++)
-		FUZZ_CHECK(is_wiped(words.at[i], size[i]), "a word stays");
-	FUZZ_CHECK(suspended || key_valid() == before, "the key of a mapping in use changes");
-	if (!ret && !strcasecmp(words.count > 1 ? text + strspn(text, " ") : "", "key wipe"))
-		FUZZ_CHECK(!key_valid(), "a wiped key is there");
-	FUZZ_CHECK(failing || ret != -ENOMEM, "no memory, for no reason");
-	free(result);
-	free_words(&words);
+	return cipher()->key_valid;
 }
 
 static void resume(void)
@@ -223,26 +198,64 @@ static void resume(void)
 	suspended = false;
 }
 
+static void message(const char *text)
+{
+	bool before = key_valid(), failing = fuzz.fail;
+	u8 *key = calloc(1, cipher()->key_size + 1);
+	size_t size[MAX_WORDS];
+	struct words words;
+	char *result;
+	int ret;
+
+	FUZZ_CHECK(key, "out of memory");
+	if (cipher()->key_size)
+		memcpy(key, cipher()->key, cipher()->key_size);
+	split(&words, text);
+	for (unsigned int i = 0; i < words.count; i++)
+		size[i] = strlen(words.at[i]);
+	if (words.count > 2)
+		watch_key(words.at[2]);
+	result = calloc(1, RESULT_SIZE);
+	fuzz.noio_only = true;
+	fuzz.meanwhile = races ? resume : NULL;
+	ret = fuzz_target->message(&mapping, words.count, words.at, result, RESULT_SIZE);
+	fuzz.meanwhile = NULL;
+	fuzz.noio_only = false;
+	fuzz.fail = 0;
+
+	FUZZ_CHECK(ret <= 1, "more than 1 is returned");
+	FUZZ_CHECK(!fuzz.noio, "memalloc_noio_save() without an end");
+	for (unsigned int i = 0; ret != 1 && i < words.count; i++)
+		FUZZ_CHECK(is_wiped(words.at[i], size[i]), "a word stays");
+	FUZZ_CHECK(suspended || (key_valid() == before &&
+				 !memcmp(key, cipher()->key ?: key, cipher()->key_size)),
+		   "the key of a mapping in use changes");
+	if (!ret && !strcasecmp(words.count > 1 ? text + strspn(text, " ") : "", "key wipe"))
+		FUZZ_CHECK(!key_valid(), "a wiped key is there");
+	FUZZ_CHECK(failing || ret != -ENOMEM, "no memory, for no reason");
+	free(result);
+	free(key);
+	free_words(&words);
+}
+
 /* The functions of an IV mode, with memory of exactly the size that they may use. */
 static void generate(u64 sector)
 {
-	const struct cbulk_target *ct = mapping.private;
-	const struct cbulk_cipher *cipher = &ct->cipher;
-	const struct cbulk_iv_ops *ops = cipher->iv_ops;
+	const struct cbulk_iv_ops *ops = cipher()->iv_ops;
 	u8 *iv, *data;
 
 	if (!ops || !key_valid())
 		return;
-	iv = malloc(cipher->iv_size);
-	data = malloc(cipher->unit_size);
+	iv = malloc(cipher()->iv_size);
+	data = malloc(cipher()->unit_size);
 	FUZZ_CHECK(iv && data, "out of memory");
-	memset(data, 1, cipher->unit_size);
+	memset(data, 1, cipher()->unit_size);
 	for (int encrypt = 0; encrypt < 2; encrypt++) {
-		FUZZ_CHECK(!ops->generate(cipher, iv, sector), "no IV");
+		FUZZ_CHECK(!ops->generate(cipher(), iv, sector), "no IV");
 		if (ops->before)
-			ops->before(cipher, iv, sector, data, encrypt);
+			ops->before(cipher(), iv, sector, data, encrypt);
 		if (ops->after)
-			ops->after(cipher, sector, data, encrypt);
+			ops->after(cipher(), sector, data, encrypt);
 	}
 	free(data);
 	free(iv);
@@ -291,6 +304,10 @@ static void run(const char *line)
 		fuzz.fail = strtoul(line + fails, NULL, 10);
 		return;
 	}
+	if (!strcmp(line, "race")) {
+		races = true;
+		return;
+	}
 	if (sizes)
 		length = strtoull(line + sizes, NULL, 10);
 	else if (tables || !live)
@@ -298,6 +315,7 @@ static void run(const char *line)
 	else
 		run_live(line);
 	fuzz.fail = 0;
+	races = false;
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -313,6 +331,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	char line[MAX_LINE];
 
 	length = 2048;
+	races = false;
 	while (size) {
 		const u8 *end = memchr(data, '\n', size);
 		size_t taken = end ? end - data : size;

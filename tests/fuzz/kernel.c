@@ -166,6 +166,11 @@ void memalloc_noio_restore(unsigned int before)
 
 void fuzz_lock(bool *held)
 {
+	void (*meanwhile)(void) = fuzz.meanwhile;
+
+	fuzz.meanwhile = NULL;
+	if (meanwhile)
+		meanwhile();
 	FUZZ_CHECK(!*held, "a lock is taken twice");
 	*held = true;
 	fuzz.objects++;

@@ -172,6 +172,7 @@ void fuzz_unlock(bool *held);
  * @noio: calls of memalloc_noio_save() that have not been undone
  * @noio_only: an allocation without is an error
  * @fail: how many allocations on there is one that fails; 0 for none
+ * @meanwhile: what somebody else does before the next lock is taken, once; or NULL
  * @secret: a key, of which no copy may be in memory that is given back
  * @secret_size: its bytes, 0 where there is none to look for
  */
@@ -180,6 +181,7 @@ struct fuzz_state {
 	unsigned int noio;
 	bool noio_only;
 	unsigned int fail;
+	void (*meanwhile)(void);
 	u8 secret[32];
 	unsigned int secret_size;
 };
