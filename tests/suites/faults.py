@@ -121,9 +121,13 @@ def need_probes():
     kernel.modprobe("failing-memory")
 
 
-def below(test, kind):
+# Of a device that takes 20 ms for a request.
+SLOW = {"irqmode": 2, "completion_nsec": 20_000_000}
+
+
+def below(test, kind, attributes=None):
     """The device for a kind of mapping, and its table line."""
-    device = test.enter(blockdev.NullBlk(SECTORS >> 11))
+    device = test.enter(blockdev.NullBlk(SECTORS >> 11, **(attributes or {})))
     options = list(kind.options)
     if kind.tuple:
         device = test.enter(integrity.Integrity(device, kind.tuple, 512))
@@ -132,10 +136,10 @@ def below(test, kind):
     return device, line, device.sectors
 
 
-def mapping_without_spares(test, name):
+def mapping_without_spares(test, name, attributes=None):
     """A mapping of a kind; no memory is kept of earlier writes, which would serve the next ones."""
     need_probes()
-    _, line, sectors = below(test, NAMED[name])
+    _, line, sectors = below(test, NAMED[name], attributes)
     test.enter(kernel.Parameter("recycle", "N"))
     return test.enter(dm.crypt(line, sectors))
 
@@ -271,7 +275,8 @@ def test_io(test, name):
 
 @tap.each("no memory at all for a while: {0}", [(kind.name,) for kind in IO_KINDS])
 def test_none(test, name):
-    mapping = mapping_without_spares(test, name)
+    # Together they write more than the reserve has, for as long as the device is slow.
+    mapping = mapping_without_spares(test, name, SLOW)
     workers = 4
 
     def work(number):
@@ -290,8 +295,10 @@ def test_none(test, name):
         recursing = int(kernel.parameter("recursing", module=MODULE))
         kernel.parameter("at", 0, MODULE)
     test.equal(recursing, 0, "allocations that may wait for I/O")
-    tap.diag(f"{failed} allocations failed")
+    waits = dm.stats(mapping.name)["waits"]
+    tap.diag(f"{failed} allocations failed, {waits} writes waited for the memory of others")
     test.check(failed, "an allocation is reached")
+    test.check(waits, "memory is asked for in every way, and waited for")
 
 
 if __name__ == "__main__":
