@@ -26,8 +26,10 @@ BLOB = os.urandom(2 << 20)
 SECTORS = 8 << 11
 # More than there are, in any path; a path that never stops asking ends here.
 MOST = 1000
-# Functions that allocate in a loop, and so many in a row of one before the steps grow.
-LOOPS = ("alloc_reserve", "cbulk_tags_init", "cbulk_convert")
+# Functions that allocate in a loop, or into which such a one was inlined, and so many in a row from
+# one place in them before the steps grow.
+LOOPS = ("alloc_reserve", "mempool_init_pages_bulk", "cbulk_tags_init", "cbulk_convert_init",
+         "cbulk_convert")
 ALIKE = 4
 # As many as a kernel's own caches may grow by meanwhile.
 FEW = 40
@@ -53,15 +55,21 @@ IO_KINDS = [kind for kind in KINDS if kind.name not in ("essiv", "tcw", "elephan
 if not tap.WHOLE:
     # To make the asynchronous cipher takes a second.
     KINDS = [kind for kind in KINDS if kind.name in ("aes-xts", "authenc")]
-    IO_KINDS = [kind for kind in IO_KINDS if kind.name in ("aes-xts", "asynchronous", "authenc")]
+    IO_KINDS = [kind for kind in IO_KINDS if kind.name in
+                ("aes-xts", "asynchronous", "authenc")]
 NAMED = {kind.name: kind for kind in (*KINDS, *IO_KINDS)}
+
+
+def _function(place):
+    """The name of the function in FUNCTION.part.0+0xOFFSET/0xSIZE."""
+    return place.split("+")[0].split(".")[0]
 
 
 class Points:
     """The allocations of one action: each fails in its turn.
 
     Where a loop asks for many alike, as for the pages of a reserve, some are left out: the steps
-    grow, and where another function is met, it goes back to what is behind the last step.
+    grow, and where another place is met, it goes back to what is behind the last step.
     """
 
     def __init__(self, test, title):
@@ -81,7 +89,7 @@ class Points:
                 continue
             if not self._last:
                 return
-            in_loop = not tap.WHOLE and self._last == place and place.split(".")[0] in LOOPS
+            in_loop = not tap.WHOLE and self._last == place and _function(place) in LOOPS
             alike = alike + 1 if in_loop else 0
             place = self._last
             step = min(step * 2, 32) if alike >= ALIKE else 1
@@ -102,7 +110,7 @@ class Points:
         self._last = None
         if failed:
             self._last = kernel.parameter("where", module=MODULE).split(" ")[0]
-            self.where[self._last] += 1
+            self.where[_function(self._last)] += 1
             self.tried.append(number)
         else:
             self.test.equal(result, 0, f"{self.title}: errno when nothing failed")
@@ -121,8 +129,8 @@ def need_probes():
     kernel.modprobe("failing-memory")
 
 
-# Of a device that takes 20 ms for a request.
-SLOW = {"irqmode": 2, "completion_nsec": 20_000_000}
+# Of a device that takes 200 ms for a request.
+SLOW = {"irqmode": 2, "completion_nsec": 200_000_000}
 
 
 def below(test, kind, attributes=None):
@@ -273,10 +281,8 @@ def test_io(test, name):
     test.check(reached, "an allocation is reached")
 
 
-@tap.each("no memory at all for a while: {0}", [(kind.name,) for kind in IO_KINDS])
-def test_none(test, name):
-    # Together they write more than the reserve has, for as long as the device is slow.
-    mapping = mapping_without_spares(test, name, SLOW)
+def write_without(test, mapping):
+    """Writes and reads by several at once, while no allocation succeeds; how many failed."""
     workers = 4
 
     def work(number):
@@ -295,10 +301,26 @@ def test_none(test, name):
         recursing = int(kernel.parameter("recursing", module=MODULE))
         kernel.parameter("at", 0, MODULE)
     test.equal(recursing, 0, "allocations that may wait for I/O")
-    waits = dm.stats(mapping.name)["waits"]
-    tap.diag(f"{failed} allocations failed, {waits} writes waited for the memory of others")
     test.check(failed, "an allocation is reached")
-    test.check(waits, "memory is asked for in every way, and waited for")
+    return failed
+
+
+@tap.each("no memory at all for a while: {0}", [(kind.name,) for kind in IO_KINDS])
+def test_none(test, name):
+    mapping = mapping_without_spares(test, name)
+    failed = write_without(test, mapping)
+    tap.diag(f"{failed} allocations failed")
+
+
+@tap.test("no pages for a while, and a device so slow that the reserve is not enough")
+def test_no_pages(test):
+    mapping = mapping_without_spares(test, "aes-xts", SLOW)
+    # With other memory, so many writes are under way that it is pages they wait for.
+    test.enter(kernel.Parameter("only_pages", "Y", MODULE))
+    failed = write_without(test, mapping)
+    waits = dm.stats(mapping.name)["waits"]
+    tap.diag(f"{failed} allocations failed, {waits} writes waited for the pages of others")
+    test.check(waits, "pages are asked for in every way, and waited for")
 
 
 if __name__ == "__main__":

@@ -314,7 +314,8 @@ class Nvme:
     path, sysfs = "/dev/nvme0n1", "/sys/block/nvme0n1"
 
     def __init__(self):
-        # Its driver goes on looking for it after it was loaded.
+        kernel.modprobe("nvme")
+        # The driver goes on looking for it after it was loaded.
         tap.poll(lambda: os.path.exists(f"{self.sysfs}/dev"))
         self.dev = blockdev.read_text(f"{self.sysfs}/dev")
         self.sectors = int(blockdev.read_text(f"{self.sysfs}/size"))

@@ -28,12 +28,16 @@ static unsigned int times = 1;
 module_param(times, uint, 0644);
 MODULE_PARM_DESC(times, "How many allocations in a row fail (default 1)");
 
+static bool only_pages;
+module_param(only_pages, bool, 0644);
+MODULE_PARM_DESC(only_pages, "Only allocations of pages count (default N)");
+
 /* The first that fails, counted from 1; 0 for none, when nothing is counted. */
 static unsigned int at;
 static atomic_t seen, failed;
 /* Allocations that may wait for I/O, which on the way of a bio can be for this very bio. */
 static atomic_t recursing;
-/* In which of the module's functions the first of them failed; for people. */
+/* From where in the module the first of them was asked for: FUNCTION+0xOFFSET/0xSIZE */
 static char where[KSYM_SYMBOL_LEN];
 
 static int set_at(const char *text, const struct kernel_param *param)
@@ -69,7 +73,7 @@ MODULE_PARM_DESC(failed, "How many of them have failed");
 module_param_cb(recursing, &count_ops, &recursing, 0444);
 MODULE_PARM_DESC(recursing, "How many of all that were counted may wait for I/O");
 module_param_string(where, where, sizeof(where), 0444);
-MODULE_PARM_DESC(where, "The function in which the first of them failed");
+MODULE_PARM_DESC(where, "The place in a function from which the first of them was asked for");
 
 /* What an address on the stack says of the allocation that is asked for above it. */
 enum frame {
@@ -194,7 +198,7 @@ static int before(struct kprobe *probe, struct pt_regs *regs)
 	unsigned int first = READ_ONCE(at), nr;
 	unsigned long caller;
 
-	if (!first)
+	if (!first || (READ_ONCE(only_pages) && !strstr(function->name, "_pages")))
 		return 0;
 	caller = find_caller();
 	if (!caller)
@@ -206,7 +210,7 @@ static int before(struct kprobe *probe, struct pt_regs *regs)
 	if (nr < first || nr - first >= READ_ONCE(times))
 		return 0;
 	if (!atomic_fetch_inc(&failed))
-		sprint_symbol_no_offset(where, caller);
+		sprint_symbol(where, caller);
 	/* The function has done nothing yet: its caller's address is on top of the stack. */
 	regs->ip = (unsigned long)refuse;
 	return 1;
