@@ -25,7 +25,7 @@ KIB = 1 << 10
 BLOB = os.urandom(2 << 20)
 SECTORS = 8 << 11
 # More than there are, in any path; a path that never stops asking ends here.
-MOST = 1000
+MOST = 3000
 # Functions that allocate in a loop, or into which such a one was inlined, and so many in a row from
 # one place in them before the steps grow.
 LOOPS = ("alloc_reserve", "mempool_init_pages_bulk", "cbulk_tags_init", "cbulk_convert_init",
