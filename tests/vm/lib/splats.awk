@@ -1,23 +1,32 @@
-# Finds what the kernel reported as its own fault in a log, and prints it with its context.
-# Exits 0 when there is such a report, 1 when there is none. -v file: how to call the log.
+# Finds what the kernel reported as its own fault in a log, and prints it with its context, and at the
+# end "found by a check of the kernel's" if one of these looked for it and it did not fall over it.
+# Exits 0 when there is such a report, 1 when there is none.
 
 # Every message is matched from its beginning, so that a test may quote one ("TEST: BUG: ...").
-function is_report(text)
+
+# What no check has found: it went wrong, or stood still.
+function is_crash(text)
 {
-	return text ~ /^-+\[ cut here \]-+/ ||
-		text ~ /^(watchdog: |NMI watchdog: )?(kernel )?BUG[: ]/ ||
-		text ~ /^kernel BUG at / ||
-		text ~ /^\[ BUG: / ||
-		text ~ /^WARNING: / ||
+	return text ~ /^BUG: (unable to handle|kernel NULL pointer|workqueue lockup)/ ||
+		text ~ /^(NMI )?watchdog: BUG: / ||
 		text ~ /^Oops[: ]/ ||
 		text ~ /^Kernel panic - not syncing/ ||
 		text ~ /^(general protection fault|double fault|divide error|invalid opcode)[,:]/ ||
 		text ~ /^(stack segment|bounds|int3|PANIC|traps: PANIC): / ||
+		text ~ /^KASAN: / ||
 		text ~ /^INFO: task .* blocked (for more than|in I\/O wait)/ ||
 		text ~ /^(rcu: )?INFO: rcu.* (detected|stall)/ ||
+		text ~ /hard (lockup|LOCKUP)/ && text ~ /^(NMI )?[Ww]atchdog/
+}
+
+function is_finding(text)
+{
+	return text ~ /^-+\[ cut here \]-+/ ||
+		text ~ /^(kernel )?BUG[: ]/ ||
+		text ~ /^\[ BUG: / ||
+		text ~ /^WARNING: / ||
 		text ~ /^\[? ?INFO: (possible|suspicious|inconsistent|trying to register) / ||
-		text ~ /hard (lockup|LOCKUP)/ && text ~ /^(NMI )?[Ww]atchdog/ ||
-		text ~ /^(KASAN|KMSAN|KFENCE|UBSAN|ODEBUG): / ||
+		text ~ /^(KMSAN|KFENCE|UBSAN|ODEBUG): / ||
 		text ~ /^kmemleak: ([0-9]+ new suspected|.*detector disabled)/ ||
 		text ~ /^pagealloc: (memory corruption|single bit error)/ ||
 		text ~ /^kmem_cache_destroy .*still has objects/ ||
@@ -81,12 +90,17 @@ function is_passing_lockup(text)
 		expected_until = NR + 60
 		next
 	}
-	if (is_race_of_ours(text))
+	if (is_race_of_ours(text)) {
 		note(race)
-	else if (text ~ /^BUG: KCSAN: /)
+		found = 1
+	} else if (text ~ /^BUG: KCSAN: /) {
 		next
-	else if (is_report(text) || text ~ /^ *Call Trace:/ && !race)
+	} else if (is_crash(text) || text ~ /^ *Call Trace:/ && !race) {
 		note(NR)
+	} else if (is_finding(text)) {
+		note(NR)
+		found = 1
+	}
 }
 
 END {
@@ -96,5 +110,7 @@ END {
 	to = last + 50 < from + 300 ? last + 50 : from + 300
 	for (i = from; i <= to && i in line; i++)
 		print line[i]
+	if (found)
+		print "found by a check of the kernel's"
 	exit 0
 }
