@@ -26,10 +26,10 @@ BLOB = os.urandom(2 << 20)
 SECTORS = 8 << 11
 # More than there are, in any path; a path that never stops asking ends here.
 MOST = 3000
-# Functions that allocate in a loop, or into which such a one was inlined, and so many in a row from
-# one place in them before the steps grow.
+# Functions that allocate in a loop, or into which such a one was inlined, or that ask for what the
+# kernel makes of many; and so many in a row from one place in them before the steps grow.
 LOOPS = ("alloc_reserve", "mempool_init_pages_bulk", "cbulk_tags_init", "cbulk_convert_init",
-         "cbulk_convert")
+         "cbulk_convert", "alloc_queue")
 ALIKE = 4
 # As many as a kernel's own caches may grow by meanwhile.
 FEW = 40
@@ -68,7 +68,7 @@ def _function(place):
 class Points:
     """The allocations of one action: each fails in its turn.
 
-    Where a loop asks for many alike, as for the pages of a reserve, some are left out: the steps
+    Where a place asks for many alike, as for the pages of a reserve, some are left out: the steps
     grow, and where another place is met, it goes back to what is behind the last step.
     """
 
