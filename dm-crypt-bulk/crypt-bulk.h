@@ -398,7 +398,7 @@ struct cbulk_order {
  * @iv_start: bytes from the start of a request to where the IV may begin, before alignment
  * @iv_align: alignment of the IV, less one
  * @requests: further requests for a cipher that works asynchronously
- * @queue_id: makes the names of the queues unique, 0 before they are made
+ * @queue_id: makes the names of the queues unique
  * @io_queue: for reads that found no memory, and second tries of reads
  * @crypt_queue: for encryption and decryption
  */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The device-mapper target crypt-bulk: the life of a mapping, and where its bios go. */
+#include <linux/atomic.h>
 #include <linux/blkdev.h>
 #include <linux/cpumask.h>
-#include <linux/idr.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -25,9 +25,10 @@ MODULE_PARM_DESC(replace_stock, "Be the target \"crypt\" as well, in place of dm
 /*
  * What makes the names of work queues unique, as sysfs wants them to be. The stock target counts
  * from 1, and has queues for the same device while a mapping moves from one target to the other.
+ * Numbers are not used again: an IDA would take memory, and loses some where that is short.
  */
 #define FIRST_QUEUE_ID 10000
-static DEFINE_IDA(queue_ids);
+static atomic_t next_queue_id = ATOMIC_INIT(FIRST_QUEUE_ID);
 
 static struct workqueue_struct *alloc_queue(const struct cbulk_target *ct, const char *kind,
 					    const char *device, unsigned int flags, int max_active)
@@ -45,14 +46,7 @@ static struct workqueue_struct *alloc_queue(const struct cbulk_target *ct, const
 
 static int alloc_queues(struct cbulk_target *ct, const char *device, char **error)
 {
-	int id = ida_alloc_min(&queue_ids, FIRST_QUEUE_ID, GFP_KERNEL);
-
-	if (id < 0) {
-		*error = "Couldn't get workqueue id";
-		return id;
-	}
-	ct->queue_id = id;
-
+	ct->queue_id = atomic_fetch_inc(&next_queue_id);
 	ct->io_queue = alloc_queue(ct, "kcryptd_io", device, WQ_PERCPU, 1);
 	if (!ct->io_queue) {
 		*error = "Couldn't create kcryptd io queue";
@@ -78,8 +72,6 @@ static void destroy_queues(struct cbulk_target *ct)
 		destroy_workqueue(ct->io_queue);
 	if (ct->crypt_queue)
 		destroy_workqueue(ct->crypt_queue);
-	if (ct->queue_id)
-		ida_free(&queue_ids, ct->queue_id);
 }
 
 static void audit(struct dm_target *ti, const char *op, bool success)

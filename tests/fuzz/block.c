@@ -74,22 +74,6 @@ struct workqueue_struct *fuzz_alloc_queue(const char *format, ...)
 	return kmalloc(1, GFP_KERNEL);
 }
 
-int ida_alloc_min(struct ida *ida, unsigned int first, gfp_t gfp)
-{
-	void *node = kmalloc(1, gfp);
-
-	if (!node)
-		return -ENOMEM;
-	kfree(node);
-	fuzz.objects++;
-	return first + ida->out++;
-}
-
-void ida_free(struct ida *ida, unsigned int id)
-{
-	fuzz.objects--;
-}
-
 /* What an init function of a file that is not here holds until its exit function. */
 static int hold(void **held)
 {

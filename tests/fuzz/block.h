@@ -49,7 +49,7 @@ struct percpu_counter {
 };
 
 struct fuzz_atomic {
-	int unused;
+	int value;
 };
 
 struct mempool {
@@ -59,6 +59,8 @@ struct mempool {
 #define spinlock_t struct fuzz_atomic
 #define atomic_t struct fuzz_atomic
 #define atomic_long_t struct fuzz_atomic
+#define ATOMIC_INIT(first) { first }
+#define atomic_fetch_inc(atomic) ((atomic)->value++)
 #define mempool_t struct mempool
 #define cbulk_crypto_done_t void
 
@@ -222,14 +224,6 @@ void dm_unregister_target(struct target_type *type);
 #define destroy_workqueue(queue) kfree(queue)
 struct workqueue_struct;
 struct workqueue_struct *fuzz_alloc_queue(const char *format, ...) __printf(1, 2);
-
-struct ida {
-	int out;
-};
-
-#define DEFINE_IDA(name) struct ida name
-int ida_alloc_min(struct ida *ida, unsigned int first, gfp_t gfp);
-void ida_free(struct ida *ida, unsigned int id);
 
 /* The module: what the harness gets at of what is static in it. */
 #define THIS_MODULE NULL
