@@ -11,7 +11,7 @@
  *	iv SECTOR		generate the IV of a sector, and what comes with it
  *	len SECTORS		the size of the mappings to come
  *	fail N			the Nth allocation in the next line fails
- *	race			it is resumed in the next line, a message, before that gets its first lock
+ *	race			a resume comes in the next line, a message, before its first lock
  *
  * Any other line is a table when there is no mapping, and a message when there is one.
  */
