@@ -148,8 +148,8 @@ def test_zeroing_more_than_memory(test, which):
     test.check(taken[1] < taken[0] + (8 << 10), f"{taken[1]} KiB taken, stock takes {taken[0]}")
 
 
-# Memory written and read back; the address is what is written. What is read in the order in which it
-# was written is all swapped in, and something else out for it; what is read backwards is still in
+# Memory written and read back; the address is what is written. What is read in the order in which
+# it was written is all swapped in, and something else out for it; what is read backwards is still in
 # memory, but for what was too much.
 SWAPPING = """
 import mmap, sys
