@@ -149,8 +149,8 @@ def test_zeroing_more_than_memory(test, which):
 
 
 # Memory written and read back; the address is what is written. What is read in the order in which
-# it was written is all swapped in, and something else out for it; what is read backwards is still in
-# memory, but for what was too much.
+# it was written is all swapped in, and something else out for it; what is read backwards is still
+# in memory, but for what was too much.
 SWAPPING = """
 import mmap, sys
 size, step = int(sys.argv[1]) << 10, int(sys.argv[2])
