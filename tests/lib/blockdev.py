@@ -225,6 +225,8 @@ class BlockTrace:
         kernel.write_text(f"{self.event}/filter", f"dev == {int(major) << 20 | int(minor)}")
 
     def __enter__(self):
+        # In the order in which it happened, whatever the clocks of several CPUs say.
+        kernel.write_text(f"{self.ROOT}/trace_clock", "counter")
         kernel.write_text(f"{self.ROOT}/trace", "")
         kernel.write_text(f"{self.event}/enable", "1")
         return self
