@@ -8,7 +8,7 @@ KDIR ?= /lib/modules/$(KVER)/build
 # formats others have too; on the oldest and the newest those of what differs most between kernels, and
 # between releases of DKMS; on a kernel that looks for mistakes what reaches most of the code.
 ifeq ($(origin KERNELS)$(origin KERNEL),undefinedundefined)
-TESTED := 6.12:-foreign,pool 6.12/debug:pool,io=combination+suspend+removed+alone+behind \
+TESTED := 6.12:-foreign,pool 6.12/debug:pool,io=combination+suspend+removed+shared+behind \
 	6.1:io,pool 7.3:dkms,io,pool
 endif
 # Otherwise, and for make conformance and make fuzz: the kernels, one after the other. For make
