@@ -398,7 +398,6 @@ struct cbulk_order {
  * @iv_start: bytes from the start of a request to where the IV may begin, before alignment
  * @iv_align: alignment of the IV, less one
  * @requests: further requests for a cipher that works asynchronously
- * @queue_id: makes the names of the queues unique
  * @io_queue: for reads that found no memory, and second tries of reads
  * @crypt_queue: for encryption and decryption
  */
@@ -419,7 +418,6 @@ struct cbulk_target {
 	unsigned int iv_start;
 	unsigned int iv_align;
 	mempool_t requests;
-	unsigned int queue_id;
 	struct workqueue_struct *io_queue;
 	struct workqueue_struct *crypt_queue;
 };

@@ -31,33 +31,35 @@ MODULE_PARM_DESC(replace_stock, "Be the target \"crypt\" as well, in place of dm
 static atomic_t next_queue_id = ATOMIC_INIT(FIRST_QUEUE_ID);
 
 static struct workqueue_struct *alloc_queue(const struct cbulk_target *ct, const char *kind,
-					    const char *device, unsigned int flags, int max_active)
+					    const char *whose, unsigned int flags, int max_active)
 {
-	char name[32];
-
-	if (CBULK_WQ_SYSFS)
-		scnprintf(name, sizeof(name), "%s-%s-%u", kind, device, ct->queue_id);
-	else
-		scnprintf(name, sizeof(name), "%s/%s", kind, device);
 	if (test_bit(CBULK_HIGH_PRIORITY, &ct->flags))
 		flags |= WQ_HIGHPRI;
-	return alloc_workqueue("%s", flags | WQ_MEM_RECLAIM | CBULK_WQ_SYSFS, max_active, name);
+	return alloc_workqueue("%s%s", flags | WQ_MEM_RECLAIM | CBULK_WQ_SYSFS, max_active, kind,
+			       whose);
 }
 
 static int alloc_queues(struct cbulk_target *ct, const char *device, char **error)
 {
-	ct->queue_id = atomic_fetch_inc(&next_queue_id);
-	ct->io_queue = alloc_queue(ct, "kcryptd_io", device, WQ_PERCPU, 1);
+	char whose[32];
+
+	if (CBULK_WQ_SYSFS)
+		scnprintf(whose, sizeof(whose), "-%s-%u", device,
+			  (unsigned int)atomic_fetch_inc(&next_queue_id));
+	else
+		scnprintf(whose, sizeof(whose), "/%s", device);
+
+	ct->io_queue = alloc_queue(ct, "kcryptd_io", whose, WQ_PERCPU, 1);
 	if (!ct->io_queue) {
 		*error = "Couldn't create kcryptd io queue";
 		return -ENOMEM;
 	}
 
 	if (test_bit(CBULK_SAME_CPU_CRYPT, &ct->flags))
-		ct->crypt_queue = alloc_queue(ct, "kcryptd", device,
+		ct->crypt_queue = alloc_queue(ct, "kcryptd", whose,
 					      WQ_PERCPU | WQ_CPU_INTENSIVE, 1);
 	else
-		ct->crypt_queue = alloc_queue(ct, "kcryptd", device, WQ_UNBOUND,
+		ct->crypt_queue = alloc_queue(ct, "kcryptd", whose, WQ_UNBOUND,
 					      num_online_cpus());
 	if (!ct->crypt_queue) {
 		*error = "Couldn't create kcryptd queue";
