@@ -8,7 +8,7 @@
 function is_crash(text)
 {
 	return text ~ /^BUG: (unable to handle|kernel NULL pointer|workqueue lockup)/ ||
-		text ~ /^(NMI )?watchdog: BUG: / ||
+		text ~ /^(NMI )?watchdog: (kernel )?BUG[: ]/ ||
 		text ~ /^Oops[: ]/ ||
 		text ~ /^Kernel panic - not syncing/ ||
 		text ~ /^(general protection fault|double fault|divide error|invalid opcode)[,:]/ ||
@@ -44,11 +44,12 @@ function is_expected(text)
 		text ~ /^NMI backtrace for cpu|^Sending NMI from CPU/
 }
 
-function note(number)
+function note(number, by_check)
 {
 	if (!first)
 		first = number
 	last = NR
+	found = found || by_check
 }
 
 # A race is a fault only where modules of ours had a part in it: the kernel has many of its own that
@@ -90,17 +91,14 @@ function is_passing_lockup(text)
 		expected_until = NR + 60
 		next
 	}
-	if (is_race_of_ours(text)) {
-		note(race)
-		found = 1
-	} else if (text ~ /^BUG: KCSAN: /) {
+	if (is_race_of_ours(text))
+		note(race, 1)
+	else if (text ~ /^BUG: KCSAN: /)
 		next
-	} else if (is_crash(text) || text ~ /^ *Call Trace:/ && !race) {
-		note(NR)
-	} else if (is_finding(text)) {
-		note(NR)
-		found = 1
-	}
+	else if (is_crash(text) || text ~ /^ *Call Trace:/ && !race)
+		note(NR, 0)
+	else if (is_finding(text))
+		note(NR, 1)
 }
 
 END {
