@@ -208,8 +208,7 @@ static void message(const char *text)
 	int ret;
 
 	FUZZ_CHECK(key, "out of memory");
-	if (cipher()->key_size)
-		memcpy(key, cipher()->key, cipher()->key_size);
+	memcpy(key, cipher()->key, cipher()->key_size);
 	split(&words, text);
 	for (unsigned int i = 0; i < words.count; i++)
 		size[i] = strlen(words.at[i]);
@@ -228,7 +227,7 @@ static void message(const char *text)
 	for (unsigned int i = 0; ret != 1 && i < words.count; i++)
 		FUZZ_CHECK(is_wiped(words.at[i], size[i]), "a word stays");
 	FUZZ_CHECK(suspended || (key_valid() == before &&
-				 !memcmp(key, cipher()->key ?: key, cipher()->key_size)),
+				 !memcmp(key, cipher()->key, cipher()->key_size)),
 		   "the key of a mapping in use changes");
 	if (!ret && !strcasecmp(words.count > 1 ? text + strspn(text, " ") : "", "key wipe"))
 		FUZZ_CHECK(!key_valid(), "a wiped key is there");
@@ -330,8 +329,10 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	char line[MAX_LINE];
 
-	length = 2048;
+	/* Whatever the end of the last input asked for. */
+	fuzz.fail = 0;
 	races = false;
+	length = 2048;
 	while (size) {
 		const u8 *end = memchr(data, '\n', size);
 		size_t taken = end ? end - data : size;
