@@ -393,7 +393,6 @@ def test_no_leak(test):
     for _ in range(3):
         if suspects:
             tap.diag(f"once more, since slab caches grew: {suspects}")
-            kernel.settle()
             slabs = kernel.slab_objects()
             refuse(runs)
             suspects = {name: count for name, count in grown().items() if name in suspects}

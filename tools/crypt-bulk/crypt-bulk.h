@@ -232,6 +232,7 @@ struct volume {
 	unsigned int tag_size;
 	unsigned int integrity_key_size;
 	unsigned int sector_size;
+	uint64_t device_sectors;
 	uint64_t offset, iv_offset, sectors;
 	unsigned int flags;
 	bool has_unknown_flags, read_only;
@@ -279,8 +280,7 @@ void probes_remove_stale(void);
 int file_read(char *to, size_t room, const char *format, ...) PRINTF_LIKE(3, 4);
 bool file_exists(const char *format, ...) PRINTF_LIKE(1, 2);
 int device_path(const char *device, char *path, size_t room);
-bool device_is_read_only(const char *path);
-int64_t device_bytes(const char *path);
+int64_t device_bytes(const char *path, bool *read_only);
 int device_name(const char *number, char *path, size_t room);
 const char *target_module(const char *target);
 

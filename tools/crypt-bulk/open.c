@@ -43,7 +43,7 @@ static int check_free(const char *device, const struct options *options)
 
 static int find_length(const struct volume *volume, uint64_t *sectors)
 {
-	uint64_t device = device_bytes(volume->device) / SECTOR;
+	uint64_t device = volume->device_sectors;
 	uint64_t unit = volume->sector_size / SECTOR;
 
 	if (volume->offset >= device)

@@ -84,34 +84,19 @@ int device_path(const char *device, char *path, size_t room)
 }
 
 /**
- * device_is_read_only() - does a block device refuse to be written to?
+ * device_bytes() - how large is a block device, and does it refuse to be written to?
  * @path: the device
- */
-bool device_is_read_only(const char *path)
-{
-	int file = open(path, O_RDONLY | O_CLOEXEC);
-	int read_only = 0;
-
-	if (file < 0)
-		return false;
-	if (ioctl(file, BLKROGET, &read_only))
-		read_only = 0;
-	close(file);
-	return read_only;
-}
-
-/**
- * device_bytes() - how large is a block device?
- * @path: the device
+ * @read_only: gets whether it does
  *
  * Return: bytes or a negative errno; -ENOTBLK for what is no block device.
  */
-int64_t device_bytes(const char *path)
+int64_t device_bytes(const char *path, bool *read_only)
 {
 	int file = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat info;
 	uint64_t bytes;
 	int64_t ret;
+	int flag;
 
 	if (file < 0)
 		return -errno;
@@ -123,6 +108,8 @@ int64_t device_bytes(const char *path)
 		ret = -errno;
 	else
 		ret = bytes;
+	if (ret >= 0)
+		*read_only = !ioctl(file, BLKROGET, &flag) && flag;
 	close(file);
 	return ret;
 }

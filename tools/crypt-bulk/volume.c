@@ -152,19 +152,21 @@ static int refuse_plain_options(const struct options *options)
 int volume_load(struct volume *volume, const char *device, const struct options *options)
 {
 	const char *type = options->type ? options->type : "luks";
+	bool read_only;
 	int64_t bytes;
 	size_t i;
 	int ret;
 
 	*volume = (struct volume){ .device = device, .read_only = options->read_only };
-	bytes = device_bytes(device);
+	bytes = device_bytes(device, &read_only);
 	if (bytes == -ENOTBLK)
 		return say_error(-ENOTBLK, "%s is no block device; for a file make one: "
 				 "losetup --find --show %s", device, device);
 	if (bytes < 0)
 		return say_error(bytes == -EACCES ? -EINVAL : -ENODEV, "%s cannot be used: %s",
 				 device, strerror(-(int)bytes));
-	volume->read_only |= device_is_read_only(device);
+	volume->device_sectors = bytes / SECTOR;
+	volume->read_only |= read_only;
 	if (!strcmp(type, "plain"))
 		return plain_load(volume, options);
 	ret = refuse_plain_options(options);
