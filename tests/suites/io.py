@@ -523,8 +523,8 @@ def test_error_leak(test):
     test.check(lost[-1] < 128, f"every round loses memory: {lost} KiB")
 
 
-@tap.test("a device that loses writes gives errors or old data, never a hang")
-def test_flakey(test):
+@tap.test("a device whose writes fail: they say so, and reads see the old data")
+def test_failing_writes(test):
     backing = test.enter(blockdev.NullBlk(4))
     below = test.enter(Flakey(backing, "error_writes"))
     mapping = test.enter(dm.crypt(cases.line("aes-xts-plain64", KEY, 0, below.dev), 4096))
