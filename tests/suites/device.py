@@ -61,8 +61,6 @@ def memory_disk():
     kernel.modprobe("nd_pmem")
     kernel.modprobe("nd_e820")
     if not tap.poll(lambda: os.path.exists("/sys/block/pmem0")):
-        if tap.SLOWNESS > 1:
-            raise tap.Skip("nd_pmem refuses it (ENXIO) on kernels built as in tests/vm/config")
         raise RuntimeError("no persistent memory: is memmap= on the kernel's command line?")
     disk = disks.Disk("pmem0")
     if blockdev.queue(disk)["queue/dax"] != "1":
