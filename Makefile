@@ -5,10 +5,11 @@ KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
 
 # For make test, where no kernel is asked for: all suites on one kernel but one of the longest, whose
-# formats others have too; on the oldest and the newest those of what differs most between kernels, and
-# between releases of DKMS; on a kernel that looks for mistakes what reaches most of the code.
+# formats others have too, and the pool's, which knows no kernel from another; on the oldest and the
+# newest those of what differs most between kernels, and between releases of DKMS; on a kernel that
+# looks for mistakes what reaches most of the code.
 ifeq ($(origin KERNELS)$(origin KERNEL),undefinedundefined)
-TESTED := 6.12:-foreign,pool 6.12/debug:pool,io=combination+suspend+removed+shared+behind \
+TESTED := 6.12:-foreign,pool 6.12/debug:pool,io=combination+suspend+removed+shared \
 	6.1:io,pool 7.3:dkms,io,pool
 endif
 # Otherwise, and for make conformance and make fuzz: the kernels, one after the other. For make

@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import dm
+import tap
 from libc import syscall
 
 MODULES = {"crypt-bulk": "dm_crypt_bulk", "crypt": "dm_crypt"}
@@ -160,8 +161,8 @@ def meminfo():
     return found
 
 
-# kmemleak finds itself what was lost, when the VM ends; and where it is, KASAN keeps back for long
-# what was freed. There nothing is counted.
+# Where kmemleak is, KASAN keeps back for long what was freed, and nothing can be counted. Objects
+# that were lost kmemleak finds itself, when the VM ends, but not pages.
 COUNTS = not os.path.exists("/sys/kernel/debug/kmemleak")
 
 
@@ -214,6 +215,9 @@ def lost_kib(work, bound, rounds=4):
 
     The kernel's own caches grow by some MiB now and then; a leak grows in every round.
     """
+    if not COUNTS:
+        work()
+        raise tap.Skip("done, but KASAN keeps back what is freed: pages cannot be counted")
     lost = []
     while len(lost) < rounds and (not lost or lost[-1] >= bound):
         before = free_kib()
