@@ -151,17 +151,19 @@ static void *refuse(void)
 static struct function {
 	/* As Linux 6.1 or a later one calls it; all return a pointer, or a number of pages. */
 	const char *name;
-	/* Which argument has the GFP flags, or NO_FLAGS where that depends on the configuration. */
+	/* Which argument has the GFP flags. */
 	int flags;
 	struct kprobe probe;
 } functions[] = {
-#define NO_FLAGS -1
+/* Arguments that only some configurations pass, before the flags. */
+#define BUCKETS		IS_ENABLED(CONFIG_SLAB_BUCKETS)
+#define TOKEN		IS_ENABLED(CONFIG_KMALLOC_PARTITION_CACHES)
 	{ "__kmalloc", 1 },
-	{ "__kmalloc_noprof", NO_FLAGS },
+	{ "__kmalloc_noprof", 1 + TOKEN },
 	{ "__kmalloc_node", 1 },
-	{ "__kmalloc_node_noprof", NO_FLAGS },
+	{ "__kmalloc_node_noprof", 1 + BUCKETS + TOKEN },
 	{ "__kmalloc_node_track_caller", 1 },
-	{ "__kmalloc_node_track_caller_noprof", NO_FLAGS },
+	{ "__kmalloc_node_track_caller_noprof", 1 + BUCKETS + TOKEN },
 	{ "kmalloc_trace", 1 },
 	{ "__kmalloc_cache_noprof", 1 },
 	{ "kmalloc_node_trace", 1 },
@@ -203,8 +205,7 @@ static int before(struct kprobe *probe, struct pt_regs *regs)
 	caller = find_caller();
 	if (!caller)
 		return 0;
-	if (function->flags != NO_FLAGS &&
-	    may_wait_for_io((__force gfp_t)regs_get_kernel_argument(regs, function->flags)))
+	if (may_wait_for_io((__force gfp_t)regs_get_kernel_argument(regs, function->flags)))
 		atomic_inc(&recursing);
 	nr = atomic_inc_return(&seen);
 	if (nr < first || nr - first >= READ_ONCE(times))
