@@ -1,5 +1,6 @@
 # Finds what the kernel reported as its own fault in a log, and prints it with its context, and at the
-# end "found by a check of the kernel's" if one of these looked for it and it did not fall over it.
+# end "found by a check of the kernel's" if one of these looked for it and it did not fall over it, or
+# if it fell in a module of ours.
 # Exits 0 when there is such a report, 1 when there is none.
 
 # Every message is matched from its beginning, so that a test may quote one ("TEST: BUG: ...").
@@ -63,6 +64,12 @@ function is_race_of_ours(text)
 	return race && text ~ /\[(dm_crypt_bulk|mempool_bulk_test|mistakes)\]/
 }
 
+# The processor was in a module of ours.
+function is_in_module(text)
+{
+	return text ~ /^RIP: .*\[(dm_crypt_bulk|mempool_bulk_test)\]/
+}
+
 # A processor that is emulated can stand still with all its tasks, and is told of once when it goes
 # on. A lock-up that lasts is told of again.
 function is_passing_lockup(text)
@@ -98,6 +105,8 @@ function is_passing_lockup(text)
 	else if (is_crash(text) || text ~ /^ *Call Trace:/ && !race)
 		note(NR, 0)
 	else if (is_finding(text))
+		note(NR, 1)
+	else if (first && NR > expected_until && is_in_module(text))
 		note(NR, 1)
 }
 
