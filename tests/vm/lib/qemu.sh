@@ -11,7 +11,7 @@ choose_accel()
 	if [[ $ICOUNT == yes || ! -w /dev/kvm ]]; then
 		return
 	fi
-	answer=$CACHE/kvm-$(</proc/sys/kernel/random/boot_id)
+	answer=$(kvm_answer)
 	lock kvm exclusive
 	if [[ ! -e $answer ]]; then
 		rm -f "$CACHE"/kvm-*

@@ -53,6 +53,11 @@ function note(number, by_check)
 	found = found || by_check
 }
 
+function names_ours(text)
+{
+	return text ~ /\[(dm_crypt_bulk|mempool_bulk_test|mistakes)\]/
+}
+
 # A race is a fault only where modules of ours had a part in it: the kernel has many of its own that
 # it knows to be harmless. Such a report ends in a line of equals signs.
 function is_race_of_ours(text)
@@ -61,13 +66,13 @@ function is_race_of_ours(text)
 		race = NR
 	else if (text ~ /^==+$/)
 		race = 0
-	return race && text ~ /\[(dm_crypt_bulk|mempool_bulk_test|mistakes)\]/
+	return race && names_ours(text)
 }
 
 # The processor was in a module of ours.
 function is_in_module(text)
 {
-	return text ~ /^RIP: .*\[(dm_crypt_bulk|mempool_bulk_test)\]/
+	return text ~ /^RIP: / && names_ours(text)
 }
 
 # A processor that is emulated can stand still with all its tasks, and is told of once when it goes
