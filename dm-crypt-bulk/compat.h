@@ -337,13 +337,19 @@ static inline void cbulk_payload_detach(struct bio *bio, struct cbulk_payload *o
 
 /*
  * 6.10 began to queue the writes of a zone in the block layer, which can no longer wait for a write
- * that is split on the way. Device-mapper splits them beforehand since a later fix, which also came
- * to older kernels; without it, they have to be split here all the same.
+ * that is split on the way. Appends are kept to the queue's limits since then; other writes are split
+ * to them by device-mapper since a later fix, which also came to older kernels. Without it, what is
+ * larger than a bio of ours can be has to be split here all the same.
  */
 #ifdef CBULK_HAVE_ZONE_WPLUGS
 #define CBULK_HAVE_ZONE_WRITE_PLUGS true
 #else
 #define CBULK_HAVE_ZONE_WRITE_PLUGS false
+#endif
+#ifdef CBULK_HAVE_ZONE_SPLIT
+#define CBULK_HAVE_ZONE_WRITE_SPLIT true
+#else
+#define CBULK_HAVE_ZONE_WRITE_SPLIT false
 #endif
 
 /*

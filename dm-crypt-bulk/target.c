@@ -197,14 +197,22 @@ static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 #define MAX_REQUEST_SIZE ((unsigned int)BIO_MAX_VECS << PAGE_SHIFT)
 
 /*
+ * Whether it is one says the mapping, not the device below: that of conventional zones alone is a
+ * device without zones, and its writes are of any size.
+ */
+static bool is_zone_write(const struct bio *bio)
+{
+	return op_is_write(bio_op(bio)) && bdev_is_zoned(bio->bi_bdev);
+}
+
+/*
  * Parts of an atomic write would not be one. Of a write to a zone, the block layer may be waiting
  * for the first part before it lets the rest come.
  */
-static bool is_indivisible(const struct cbulk_target *ct, const struct bio *bio)
+static bool is_indivisible(const struct bio *bio)
 {
 	return (bio->bi_opf & REQ_ATOMIC) ||
-	       (CBULK_HAVE_ZONE_WRITE_PLUGS && op_is_write(bio_op(bio)) &&
-		test_bit(CBULK_WRITE_INLINE, &ct->flags));
+	       (CBULK_HAVE_ZONE_WRITE_SPLIT && is_zone_write(bio));
 }
 
 /* The largest request that is not split, or not refused if it must not be split, in sectors. */
@@ -215,7 +223,8 @@ static unsigned int max_request_sectors(const struct cbulk_target *ct, const str
 	bool write = op_is_write(bio_op(bio));
 	unsigned int bytes = write ? READ_ONCE(max_write_size) : READ_ONCE(max_read_size);
 
-	if (unlikely(whole))
+	/* A write to a zone may be an append, which could not say where it went if it were split. */
+	if (unlikely(whole || is_zone_write(bio)))
 		return MAX_REQUEST_SIZE >> SECTOR_SHIFT;
 	bytes = min_not_zero(bytes, CBULK_DEFAULT_MAX_REQUEST);
 	/* A write, and the second try of a read, must fit into one bio and into the reserve. */
@@ -228,7 +237,7 @@ static int target_map(struct dm_target *ti, struct bio *bio)
 {
 	struct cbulk_target *ct = ti->private;
 	sector_t sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
-	bool whole = is_indivisible(ct, bio);
+	bool whole = is_indivisible(bio);
 	unsigned int max_sectors;
 	struct cbulk_io *io;
 
@@ -362,7 +371,7 @@ static void target_io_hints(struct dm_target *ti, struct queue_limits *limits)
 					 CBULK_MAX_SEGMENT_SIZE);
 	/* What must not be split has to fit. */
 	cbulk_limit_atomic_writes(limits, MAX_REQUEST_SIZE);
-	if (CBULK_HAVE_ZONE_WRITE_PLUGS && test_bit(CBULK_WRITE_INLINE, &ct->flags))
+	if (CBULK_HAVE_ZONE_WRITE_PLUGS && bdev_is_zoned(ct->dev->bdev))
 		limits->max_hw_sectors = min(limits->max_hw_sectors,
 					     MAX_REQUEST_SIZE >> SECTOR_SHIFT);
 }
