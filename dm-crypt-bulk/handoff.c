@@ -270,9 +270,9 @@ void cbulk_handoff_count(const struct cbulk_target *ct, struct cbulk_counters *s
 	for_each_possible_cpu(cpu) {
 		const struct cbulk_counters *one = per_cpu_ptr(ct->handoff.counters, cpu);
 
-		sum->writes_inline += one->writes_inline;
-		sum->writes_queued += one->writes_queued;
-		sum->reads_inline += one->reads_inline;
-		sum->reads_queued += one->reads_queued;
+		sum->writes_inline += READ_ONCE(one->writes_inline);
+		sum->writes_queued += READ_ONCE(one->writes_queued);
+		sum->reads_inline += READ_ONCE(one->reads_inline);
+		sum->reads_queued += READ_ONCE(one->reads_queued);
 	}
 }

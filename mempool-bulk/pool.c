@@ -80,12 +80,12 @@ void mempool_stats_pages_bulk(struct mempool_pages_bulk *pool, struct mempool_bu
 		const struct mempool_bulk_stats *one = per_cpu_ptr(pool->stats, cpu);
 
 		for (step = 0; step < MEMPOOL_BULK_STEPS; step++)
-			sum->pages[step] += one->pages[step];
-		sum->waits += one->waits;
-		sum->partial += one->partial;
-		sum->recycled += one->recycled;
-		sum->refilled += one->refilled;
-		sum->released += one->released;
+			sum->pages[step] += READ_ONCE(one->pages[step]);
+		sum->waits += READ_ONCE(one->waits);
+		sum->partial += READ_ONCE(one->partial);
+		sum->recycled += READ_ONCE(one->recycled);
+		sum->refilled += READ_ONCE(one->refilled);
+		sum->released += READ_ONCE(one->released);
 	}
 }
 
