@@ -163,6 +163,7 @@ static int parse_spec(struct spec *spec, char *text, bool authenticated, char **
 
 static int alloc_tfms(struct cbulk_cipher *cipher, const struct spec *spec, char **error)
 {
+	const char *name = spec->algorithm;
 	unsigned int i;
 
 	/* Every key takes a byte at least, so the key bounds what is allocated here. */
@@ -181,16 +182,17 @@ static int alloc_tfms(struct cbulk_cipher *cipher, const struct spec *spec, char
 		struct crypto_skcipher *tfm;
 
 		/* A driver that allocates memory for a request could deadlock writeback. */
-		tfm = crypto_alloc_skcipher(spec->algorithm, 0, CRYPTO_ALG_ALLOCATES_MEMORY);
+		tfm = crypto_alloc_skcipher(name, 0, CRYPTO_ALG_ALLOCATES_MEMORY);
 		if (IS_ERR(tfm))
 			return PTR_ERR(tfm);
 		cipher->tfms[i] = tfm;
 		cipher->tfms_count = i + 1;
+		/* The other keys' too, though a better one may be there by now: see choose_engine(). */
+		name = crypto_skcipher_alg(cipher->tfms[0])->base.cra_driver_name;
 	}
 
 	/* Performance differs tenfold between drivers: say which one it is. */
-	DMDEBUG_LIMIT("%s using implementation \"%s\"", spec->algorithm,
-		      crypto_skcipher_alg(cipher->tfms[0])->base.cra_driver_name);
+	DMDEBUG_LIMIT("%s using implementation \"%s\"", spec->algorithm, name);
 	cipher->iv_size = crypto_skcipher_ivsize(cipher->tfms[0]);
 	return 0;
 }
