@@ -21,7 +21,11 @@ _local = threading.local()
 
 
 class NullBlk:
-    """A null_blk that keeps its data, with the attributes that its configfs directory has."""
+    """A null_blk that keeps its data, with the attributes that its configfs directory has.
+
+    Requests end in the submitter's context with irqmode 0, in softirq context with 1, and in a
+    hard interrupt with 2.
+    """
 
     def __init__(self, mib, **attributes):
         self.bytes = mib << 20
@@ -34,7 +38,11 @@ class NullBlk:
         self.directory = f"{_CONFIGFS}/nullb/{name}"
         os.mkdir(self.directory)
         settings = {"size": mib, "memory_backed": 1, "queue_mode": 2, "irqmode": 0,
-                    "hw_queue_depth": 128, "blocksize": 512, **attributes, "power": 1}
+                    "hw_queue_depth": 128, "blocksize": 512, **attributes}
+        if settings["irqmode"] == 1:
+            # Where there is more than one queue, and polled ones count, there is no softirq.
+            settings |= {"submit_queues": 1, "poll_queues": 0}
+        settings["power"] = 1
         try:
             for key, value in settings.items():
                 self._set(key, value)

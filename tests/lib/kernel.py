@@ -161,6 +161,12 @@ def meminfo():
     return found
 
 
+def block_softirqs():
+    """How often requests ended in softirq context."""
+    with open("/proc/softirqs") as file:
+        return next(sum(map(int, line.split()[1:])) for line in file if "BLOCK:" in line)
+
+
 # Where kmemleak is, KASAN keeps back for long what was freed, and nothing can be counted. Objects
 # that were lost kmemleak finds itself, when the VM ends, but not pages.
 COUNTS = not os.path.exists("/sys/kernel/debug/kmemleak")

@@ -253,6 +253,7 @@ def test_flush(test):
 def test_verify(test, _name, irqmode):
     attributes = {"completion_nsec": 20000} if irqmode == 2 else {}
     backing = nonrotational(test, 16, irqmode=irqmode, **attributes)
+    softirqs = kernel.block_softirqs()
     switch = f"/sys/devices/system/cpu/cpu{CPUS - 1}/online"
     # An emulated CPU is so slow a cipher that two of them hand all of it off, and one nothing.
     for cipher, cpus in (("aes-xts-plain64", CPUS), (NULL, CPUS), ("aes-xts-plain64", 1)):
@@ -273,6 +274,8 @@ def test_verify(test, _name, irqmode):
         else:
             test.check(stats["writes_queued"] and stats["reads_queued"], f"some queued: {stats}")
         dm.remove(mapping.name)
+    if irqmode == 1:
+        test.check(kernel.block_softirqs() > softirqs + 64, "requests ended in softirq context")
 
 
 class Disk:

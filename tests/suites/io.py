@@ -77,6 +77,7 @@ def test_every_size(test):
 def test_options(test):
     # Reads complete in softirq context, where nobody may sleep.
     backing = test.enter(blockdev.NullBlk(4, irqmode=1))
+    softirqs = kernel.block_softirqs()
     known = flags()
     stock = encrypted(test, backing, target=dm.STOCK)
     for chosen in itertools.product((False, True), repeat=len(known)):
@@ -90,6 +91,7 @@ def test_options(test):
                 device.write(at + 512, data[512:1024])
                 test.check(device.read(at, len(data)) == data, f"{words}: read back")
         test.check(blockdev.read(stock.path, at, len(data)) == data, f"{words}: stock reads it")
+    test.check(kernel.block_softirqs() > softirqs + 64, "requests ended in softirq context")
 
 
 @tap.each("a bio larger than 1 MiB, {0}", ["default options", "bypass options"])
