@@ -187,7 +187,7 @@ static int alloc_tfms(struct cbulk_cipher *cipher, const struct spec *spec, char
 			return PTR_ERR(tfm);
 		cipher->tfms[i] = tfm;
 		cipher->tfms_count = i + 1;
-		/* The other keys' too, though a better one may be there by now: see choose_engine(). */
+		/* Also if a better one comes meanwhile: choose_engine() looks at the first only. */
 		name = crypto_skcipher_alg(cipher->tfms[0])->base.cra_driver_name;
 	}
 

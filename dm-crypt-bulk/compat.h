@@ -337,9 +337,9 @@ static inline void cbulk_payload_detach(struct bio *bio, struct cbulk_payload *o
 
 /*
  * 6.10 began to queue the writes of a zone in the block layer, which can no longer wait for a write
- * that is split on the way. Appends are kept to the queue's limits since then; other writes are split
- * to them by device-mapper since a later fix, which also came to older kernels. Without it, what is
- * larger than a bio of ours can be has to be split here all the same.
+ * that is split on the way. Appends are kept to the queue's limits since then; other writes are
+ * split to them by device-mapper since a later fix, which also came to older kernels. Without it,
+ * what is larger than a bio of ours can be has to be split here all the same.
  */
 #ifdef CBULK_HAVE_ZONE_WPLUGS
 #define CBULK_HAVE_ZONE_WRITE_PLUGS true

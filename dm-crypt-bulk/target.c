@@ -223,7 +223,7 @@ static unsigned int max_request_sectors(const struct cbulk_target *ct, const str
 	bool write = op_is_write(bio_op(bio));
 	unsigned int bytes = write ? READ_ONCE(max_write_size) : READ_ONCE(max_read_size);
 
-	/* A write to a zone may be an append, which could not say where it went if it were split. */
+	/* A write to a zone may be an append: split, that could not say where it went. */
 	if (unlikely(whole || is_zone_write(bio)))
 		return MAX_REQUEST_SIZE >> SECTOR_SHIFT;
 	bytes = min_not_zero(bytes, CBULK_DEFAULT_MAX_REQUEST);

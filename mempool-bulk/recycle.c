@@ -48,7 +48,7 @@ static struct page *pop(struct mempool_bulk_stacks *stacks, unsigned int order)
 	struct page *page = stack->top;
 
 	stack->top = (struct page *)page_private(page);
-	/* Not all kernels clear it when a page is freed, and who gets the page may take it for his. */
+	/* Not every kernel clears it when a page is freed, and the next owner may believe it. */
 	set_page_private(page, 0);
 	stack->nr--;
 	if (stack->nr < stack->low)
