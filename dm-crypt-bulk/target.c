@@ -371,9 +371,13 @@ static void target_io_hints(struct dm_target *ti, struct queue_limits *limits)
 					 CBULK_MAX_SEGMENT_SIZE);
 	/* What must not be split has to fit. */
 	cbulk_limit_atomic_writes(limits, MAX_REQUEST_SIZE);
-	if (CBULK_HAVE_ZONE_WRITE_PLUGS && bdev_is_zoned(ct->dev->bdev))
-		limits->max_hw_sectors = min(limits->max_hw_sectors,
-					     MAX_REQUEST_SIZE >> SECTOR_SHIFT);
+	if (bdev_is_zoned(ct->dev->bdev)) {
+		limits->max_zone_append_sectors = min(limits->max_zone_append_sectors,
+						      MAX_REQUEST_SIZE >> SECTOR_SHIFT);
+		if (CBULK_HAVE_ZONE_WRITE_PLUGS)
+			limits->max_hw_sectors = min(limits->max_hw_sectors,
+						     MAX_REQUEST_SIZE >> SECTOR_SHIFT);
+	}
 }
 
 static struct target_type crypt_bulk_target = {

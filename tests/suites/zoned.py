@@ -4,6 +4,7 @@
 
 import binascii
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -239,7 +240,7 @@ def test_conventional(test):
     line = cases.line("aes-xts-plain64", KEY, 0, backing.dev, BEFORE * ZONE_SECTORS)
     mapping = test.enter(dm.crypt(line, CONVENTIONAL * ZONE_SECTORS))
     size = 3 * MIB
-    # Stock is not asked to write it: what that does with more than a bio of its own is a BUG().
+    # Stock is not asked to write it: with more than a bio of its own it fails, or stops the kernel.
     result = layout.submit("write", mapping.path, 0, 7, "1048576@0x3")
     test.check(not result.error, f"write of {size} bytes: {result}")
     wanted = layout.pattern(7, 0, size)
@@ -265,6 +266,10 @@ def test_append_whole(test):
             wanted = layout.pattern(number, first * SECTOR, size)
             test.check(blockdev.read(mapping.path, zone(0) + number * size, size) == wanted,
                        f"what was appended as number {number}")
+        result = layout.submit("append", mapping.path, zone(1) // SECTOR, 2, "1048576@0x2")
+        test.equal(result.error, errno.EIO, "append of more than can be taken whole")
+        test.equal(blkzone("report", mapping.path, 1)[1].count("wptr 0x000000"), 1,
+                   "zones that nothing was written to")
 
 
 @tap.each("zone append: by bios, with {0}", ["aes-xts-plain64", cases.CRYPTD])
