@@ -114,6 +114,7 @@ struct queue_limits {
 	unsigned int dma_alignment;
 	unsigned int max_segment_size;
 	unsigned int max_hw_sectors;
+	unsigned int max_zone_append_sectors;
 };
 
 /* Device-mapper */
@@ -135,6 +136,7 @@ struct queue_limits {
 #define CBULK_MAX_SEGMENT_SIZE UINT_MAX
 #define CBULK_STOCK_HAS_HIGH_PRIORITY true
 #define CBULK_HAVE_ZONE_WRITE_PLUGS true
+#define CBULK_HAVE_ZONE_WRITE_SPLIT true
 #define CBULK_WQ_SYSFS 0
 #define CBULK_VERSION "0"
 #define AUDIT_DM_CTRL 0
