@@ -19,7 +19,8 @@ CREATE, RESUME, LOAD = 3, 6, 9
 WRONG_USE, NO_PERMISSION, NO_DEVICE, BUSY = 1, 2, 4, 5
 
 
-def _environment(fault):
+def environment(fault):
+    """What it finds there, with a fault as tests/program/fault.c says, or None."""
     found = dict(os.environ, ASAN_OPTIONS=f"exitcode={_ASAN_STATUS}",
                  UBSAN_OPTIONS=f"exitcode={_ASAN_STATUS}")
     if fault:
@@ -30,7 +31,7 @@ def _environment(fault):
 def run(*args, secret=b"", fault=None, path=PATH):
     """Run it. A secret comes by standard input, a pipe; a fault as tests/program/fault.c says."""
     return subprocess.run([path, *args], input=secret, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, env=_environment(fault), check=False)
+                          stderr=subprocess.PIPE, env=environment(fault), check=False)
 
 
 def expect(test, status, *args, **how):
@@ -56,7 +57,7 @@ class Running:
     def __init__(self, *args, fault=None):
         self.process = subprocess.Popen([PATH, *args], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        env=_environment(fault))
+                                        env=environment(fault))
 
     def type(self, data):
         self.process.stdin.write(data)

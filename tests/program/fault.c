@@ -15,6 +15,10 @@
  *				is loaded
  *	exit			is made, and the program stops when it ends
  *	A resume, which shares its number with suspend, is COMMAND 6.
+ *
+ *	FAULT=interrupt
+ *
+ * sends a SIGINT as soon as the terminal does not show what is typed.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -27,6 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 static bool spoil, stop_at_exit;
@@ -56,6 +61,7 @@ static bool is_wanted(unsigned long request, const struct dm_ioctl *dm, char *ac
 	return is_named(dm, name) && _IOC_NR(request) == command && ++seen == count;
 }
 
+typedef int tcsetattr_function(int file, int when, const struct termios *wanted);
 typedef int ioctl_function(int file, unsigned long request, ...);
 typedef ssize_t pread_function(int file, void *to, size_t size, off64_t at);
 
@@ -113,4 +119,15 @@ __attribute__((destructor)) static void stop(void)
 {
 	if (stop_at_exit)
 		raise(SIGSTOP);
+}
+
+int tcsetattr(int file, int when, const struct termios *wanted)
+{
+	tcsetattr_function *real = dlsym(RTLD_NEXT, "tcsetattr");
+	const char *fault = getenv("FAULT");
+	int ret = real(file, when, wanted);
+
+	if (fault && !strcmp(fault, "interrupt") && !(wanted->c_lflag & ECHO))
+		raise(SIGINT);
+	return ret;
 }

@@ -275,12 +275,12 @@ def test_token(test):
     cli.expect(test, cli.NO_PERMISSION, "open", "--key-file", "-", path, NAME, secret=b"wrong")
 
 
-def at_terminal(test, answers, *args):
+def at_terminal(test, answers, *args, fault=None):
     """Run it at a terminal, and answer its questions: status, and all that the terminal showed."""
     ours, its = pty.openpty()
     test.defer(os.close, ours)
     process = subprocess.Popen([cli.PATH, *args], stdin=its, stdout=its, stderr=its,
-                               start_new_session=True,
+                               start_new_session=True, env=cli.environment(fault),
                                preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
     test.defer(process.kill)
     shown = b""
@@ -312,6 +312,8 @@ def test_terminal(test):
         test.equal(shown.count("No key available"), count, f"tries in {shown}")
     status, shown = at_terminal(test, [b"half\x03"], "open", path, NAME)
     test.equal(status, -2, "ended by the signal")
+    status, shown = at_terminal(test, [], "open", path, NAME, fault="interrupt")
+    test.equal(status, -2, "ended by one that comes before it waits")
     status, shown = at_terminal(test, [b"half a line"], "open", "--timeout", "2", path, NAME)
     test.equal(status, cli.WRONG_USE, "status when nobody ends the line in time")
     test.check("not ended in 2 s" in shown, f"says why: {shown}")

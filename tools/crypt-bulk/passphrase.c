@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Passphrases and keys: from the terminal, from a pipe, from a file. */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -173,19 +173,22 @@ static void on_signal(int number)
 }
 
 /*
- * A line of a terminal, with its end. Return: its bytes, 0 where the terminal has none to give any
- * more; or a negative errno, -ETIME where the line was not ended in so many seconds.
+ * A line of a terminal, with its end. Signals come with the mask @open, and only while it waits:
+ * one that came just before would be forgotten. Return: its bytes, 0 where the terminal has none to
+ * give any more; or a negative errno, -ETIME where the line was not ended in so many seconds.
  */
-static ssize_t read_in_time(struct secret *secret, int terminal, int64_t seconds)
+static ssize_t read_in_time(struct secret *secret, int terminal, int64_t seconds,
+			    const sigset_t *open)
 {
 	struct pollfd typed = { .fd = terminal, .events = POLLIN };
+	struct timespec limit = { .tv_sec = seconds };
 	ssize_t got;
 
-	if (seconds > 0) {
-		got = poll(&typed, 1, seconds < INT_MAX / 1000 ? seconds * 1000 : -1);
-		if (got < 1)
-			return got ? -errno : -ETIME;
-	}
+	got = ppoll(&typed, 1, seconds > 0 ? &limit : NULL, open);
+	if (got < 1)
+		return got ? -errno : -ETIME;
+	/* Somebody else may read what was there. */
+	sigprocmask(SIG_SETMASK, open, NULL);
 	got = read(terminal, secret->data, LINE_MOST + 1);
 	return got < 0 ? -errno : got;
 }
@@ -212,11 +215,10 @@ static int read_quietly(struct secret *secret, int terminal, int64_t seconds)
 	for (i = 0; i < ARRAY_SIZE(deadly_signals); i++)
 		sigaction(deadly_signals[i], &action, &before[i]);
 	tcsetattr(terminal, TCSAFLUSH, &quiet);
-	sigprocmask(SIG_SETMASK, &mask, NULL);
 
-	got = read_in_time(secret, terminal, seconds);
+	got = read_in_time(secret, terminal, seconds, &mask);
 
-	block_signals(&mask);
+	block_signals(NULL);
 	tcsetattr(terminal, TCSAFLUSH, &saved);
 	for (i = 0; i < ARRAY_SIZE(deadly_signals); i++)
 		sigaction(deadly_signals[i], &before[i], NULL);
