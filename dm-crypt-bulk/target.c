@@ -209,22 +209,23 @@ static bool is_zone_write(const struct bio *bio)
  * Parts of an atomic write would not be one. Of a write to a zone, the block layer may be waiting
  * for the first part before it lets the rest come.
  */
-static bool is_indivisible(const struct bio *bio)
+static bool is_indivisible(const struct bio *bio, bool to_zone)
 {
-	return (bio->bi_opf & REQ_ATOMIC) ||
-	       (CBULK_HAVE_ZONE_WRITE_SPLIT && is_zone_write(bio));
+	return (bio->bi_opf & REQ_ATOMIC) || (CBULK_HAVE_ZONE_WRITE_SPLIT && to_zone);
 }
 
-/* The largest request that is not split, or not refused if it must not be split, in sectors. */
+/*
+ * The largest request that is not split, or not refused if it must not be split, in sectors. To be
+ * @large, it may be as large as can be, whatever size was asked for.
+ */
 static unsigned int max_request_sectors(const struct cbulk_target *ct, const struct bio *bio,
-					bool whole)
+					bool large)
 {
 	unsigned int align = max(bdev_logical_block_size(ct->dev->bdev), ct->cipher.unit_size);
 	bool write = op_is_write(bio_op(bio));
 	unsigned int bytes = write ? READ_ONCE(max_write_size) : READ_ONCE(max_read_size);
 
-	/* A write to a zone may be an append: split, that could not say where it went. */
-	if (unlikely(whole || is_zone_write(bio)))
+	if (unlikely(large))
 		return MAX_REQUEST_SIZE >> SECTOR_SHIFT;
 	bytes = min_not_zero(bytes, CBULK_DEFAULT_MAX_REQUEST);
 	/* A write, and the second try of a read, must fit into one bio and into the reserve. */
@@ -237,7 +238,8 @@ static int target_map(struct dm_target *ti, struct bio *bio)
 {
 	struct cbulk_target *ct = ti->private;
 	sector_t sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
-	bool whole = is_indivisible(bio);
+	bool to_zone = is_zone_write(bio);
+	bool whole = is_indivisible(bio, to_zone);
 	unsigned int max_sectors;
 	struct cbulk_io *io;
 
@@ -253,7 +255,8 @@ static int target_map(struct dm_target *ti, struct bio *bio)
 		return DM_MAPIO_REMAPPED;
 	}
 
-	max_sectors = max_request_sectors(ct, bio, whole);
+	/* A write to a zone may be an append: split, that could not say where it went. */
+	max_sectors = max_request_sectors(ct, bio, whole || to_zone);
 	if (unlikely(bio_sectors(bio) > max_sectors)) {
 		if (whole)
 			return DM_MAPIO_KILL;
