@@ -250,22 +250,28 @@ def test_conventional(test):
     test.check(blockdev.read(stock.path, 0, size) == wanted, "stock reads it")
 
 
+def append_at(test, mapping, first, at, seed, segments):
+    """Append to the zone that begins at first: it goes to sector at. Where the next one goes."""
+    result = layout.submit("append", mapping.path, first, seed, segments)
+    test.require(not result.error, f"append of {segments}: {result}")
+    test.equal(result.sector, at, f"where the append of {segments} went")
+    wanted = layout.pattern(seed, first * SECTOR, result.bytes)
+    test.check(blockdev.read(mapping.path, at * SECTOR, result.bytes) == wanted,
+               f"what was appended as {segments}")
+    return at + result.bytes // SECTOR
+
+
 @tap.test("zone append: whole, however small writes are to be")
 def test_append_whole(test):
     layout.require()
     backing = test.enter(disk(max_sectors=4096))
     mapping = encrypted(test, backing)
-    first = zone(0) // SECTOR
-    size = 65536 * 8
+    first = at = zone(0) // SECTOR
     # Kernels before 6.10 make a failure of an append that is split, others a wrong place.
     with kernel.Parameter("max_write_size", 16384):
-        for number in range(2):
-            result = layout.submit("append", mapping.path, first, number, "65536@0x8")
-            test.check(not result.error, f"append of {size} bytes: {result}")
-            test.equal(result.sector, first + number * size // SECTOR, "where it went")
-            wanted = layout.pattern(number, first * SECTOR, size)
-            test.check(blockdev.read(mapping.path, zone(0) + number * size, size) == wanted,
-                       f"what was appended as number {number}")
+        for seed in range(2):
+            at = append_at(test, mapping, first, at, seed, "65536@0x8")
+        test.equal(at, first + 2 * 8 * 65536 // SECTOR, "what was appended in all")
         result = layout.submit("append", mapping.path, zone(1) // SECTOR, 2, "1048576@0x2")
         test.equal(result.error, errno.EIO, "append of more than can be taken whole")
         test.equal(blkzone("report", mapping.path, 1)[1].count("wptr 0x000000"), 1,
@@ -277,17 +283,9 @@ def test_append(test, cipher):
     layout.require()
     backing = test.enter(disk())
     mapping = encrypted(test, backing, cipher=cipher)
-    first = zone(0) // SECTOR
-    at = first
+    first = at = zone(0) // SECTOR
     for seed, segments in enumerate(("4096@0", "4096@0x5", "512@512x8", "65536@0")):
-        result = layout.submit("append", mapping.path, first, seed, segments)
-        if not test.check(not result.error, f"append of {segments}: {result}"):
-            return
-        test.equal(result.sector, at, f"where the append of {segments} went")
-        wanted = layout.pattern(seed, first * SECTOR, result.bytes)
-        test.check(blockdev.read(mapping.path, at * SECTOR, result.bytes) == wanted,
-                   f"what was appended as {segments}")
-        at += result.bytes // SECTOR
+        at = append_at(test, mapping, first, at, seed, segments)
     stock = encrypted(test, backing, dm.STOCK, cipher=cipher)
     size = (at - first) * SECTOR
     for_stock = blockdev.read(stock.path, zone(0), size)
