@@ -37,12 +37,11 @@ class NullBlk:
         name = f"dcbnull{next(_numbers)}"
         self.directory = f"{_CONFIGFS}/nullb/{name}"
         os.mkdir(self.directory)
-        settings = {"size": mib, "memory_backed": 1, "queue_mode": 2, "irqmode": 0,
-                    "hw_queue_depth": 128, "blocksize": 512, **attributes}
-        if settings["irqmode"] == 1:
+        if attributes.get("irqmode") == 1:
             # Where there is more than one queue, and polled ones count, there is no softirq.
-            settings |= {"submit_queues": 1, "poll_queues": 0}
-        settings["power"] = 1
+            attributes["poll_queues"] = 0
+        settings = {"size": mib, "memory_backed": 1, "queue_mode": 2, "irqmode": 0,
+                    "hw_queue_depth": 128, "blocksize": 512, **attributes, "power": 1}
         try:
             for key, value in settings.items():
                 self._set(key, value)
