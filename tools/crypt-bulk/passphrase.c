@@ -173,22 +173,22 @@ static void on_signal(int number)
 }
 
 /*
- * A line of a terminal, with its end. Signals come with the mask @open, and only while it waits:
+ * A line of a terminal, with its end. Signals come with the mask @signals, and only while it waits:
  * one that came just before would be forgotten. Return: its bytes, 0 where the terminal has none to
  * give any more; or a negative errno, -ETIME where the line was not ended in so many seconds.
  */
 static ssize_t read_in_time(struct secret *secret, int terminal, int64_t seconds,
-			    const sigset_t *open)
+			    const sigset_t *signals)
 {
 	struct pollfd typed = { .fd = terminal, .events = POLLIN };
 	struct timespec limit = { .tv_sec = seconds };
 	ssize_t got;
 
-	got = ppoll(&typed, 1, seconds > 0 ? &limit : NULL, open);
+	got = ppoll(&typed, 1, seconds > 0 ? &limit : NULL, signals);
 	if (got < 1)
 		return got ? -errno : -ETIME;
 	/* Somebody else may read what was there. */
-	sigprocmask(SIG_SETMASK, open, NULL);
+	sigprocmask(SIG_SETMASK, signals, NULL);
 	got = read(terminal, secret->data, LINE_MOST + 1);
 	return got < 0 ? -errno : got;
 }
