@@ -14,6 +14,11 @@ BYPASS = ("submit_from_crypt_cpus", "no_read_workqueue", "no_write_workqueue")
 CRYPTD = f"capi:cryptd(xts(ecb({kernel.AES})))-plain64"
 
 
+def options(which):
+    """Those of a test that is called "bypass options", or something else."""
+    return BYPASS if "bypass" in which else ()
+
+
 def key(size, salt=""):
     """A key of so many bytes in hex; nothing random, so that the fixed hashes hold."""
     out = b""

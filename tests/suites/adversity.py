@@ -44,7 +44,7 @@ def test_comes_and_goes(test, which):
     if which == "cryptd":
         kernel.load_cryptd()
         cipher = cases.CRYPTD
-    options = cases.BYPASS if "bypass" in which else []
+    options = cases.options(which)
     line = cases.line(cipher, KEY, 0, below.dev, 0, options)
     mapping = test.enter(dm.crypt(line, backing.sectors))
     with Load(test, mapping.path, tolerated=(errno.EIO,)) as load:
@@ -64,7 +64,7 @@ def test_comes_and_goes(test, which):
 @tap.each("dmsetup remove --force under load, {0}", ["default options", "bypass options"])
 def test_forced_removal(test, which):
     backing = test.enter(blockdev.NullBlk(4))
-    options = cases.BYPASS if "bypass" in which else []
+    options = cases.options(which)
     line = cases.line("aes-xts-plain64", KEY, 0, backing.dev, 0, options)
     for _ in range(3):
         mapping = test.enter(dm.crypt(line, backing.sectors))
@@ -135,8 +135,7 @@ def test_zeroing_more_than_memory(test, which):
     mib = kernel.meminfo()["MemTotal"] // 1024 * 4
     backing = test.enter(blockdev.NullBlk(mib, memory_backed=0, irqmode=2, hw_queue_depth=1024,
                                           completion_nsec=100_000_000))
-    line = cases.line("cipher_null-ecb", "-", 0, backing.dev, 0,
-                      cases.BYPASS if "bypass" in which else [])
+    line = cases.line("cipher_null-ecb", "-", 0, backing.dev, 0, cases.options(which))
     taken = []
     for number, target in enumerate((dm.STOCK, dm.TARGET), 1):
         with dm.crypt(line, backing.sectors, target) as mapping:
@@ -169,7 +168,7 @@ def swap_errors(log):
 @tap.each("a mapping is the swap of a machine short of memory, {0}",
           ["default options", "bypass options"], timeout=600 + LONG)
 def test_swap(test, which):
-    options = cases.BYPASS if "bypass" in which else []
+    options = cases.options(which)
     # More than there is, by a quarter of the memory where that does not take all day.
     memory = kernel.meminfo()
     excess = memory["MemTotal"] // 4 // tap.SLOWNESS

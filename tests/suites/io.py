@@ -43,7 +43,7 @@ def flags():
            (4096, "bypass options")])
 def test_fio(test, size, which):
     options = [] if size == 512 else ["sector_size:4096"]
-    options += cases.BYPASS if "bypass" in which else []
+    options += cases.options(which)
     mapping = encrypted(test, test.enter(blockdev.NullBlk(48)), options)
     fio.verify(test, mapping, rw="randwrite", bsrange=f"{size}-256k", blockalign=size,
                iodepth=32, size="16m")
@@ -98,7 +98,7 @@ def test_options(test):
 def test_large_bio(test, which):
     # Physically contiguous memory makes few segments, so that one bio can hold 4 MiB.
     backing = test.enter(blockdev.NullBlk(16, max_sectors=32768))
-    mapping = encrypted(test, backing, cases.BYPASS if "bypass" in which else [])
+    mapping = encrypted(test, backing, cases.options(which))
     stock = encrypted(test, backing, target=dm.STOCK)
     for device in (backing, mapping):
         limit = blockdev.read_text(f"{device.sysfs}/queue/max_hw_sectors_kb")
@@ -159,7 +159,7 @@ def test_layouts(test, which):
     if which == "cryptd":
         kernel.load_cryptd()
         cipher = cases.CRYPTD
-    options = cases.BYPASS if "bypass" in which else sizes
+    options = cases.options(which) or sizes
     mapping = encrypted(test, backing, options, cipher=cipher)
     stock = encrypted(test, backing, sizes, target=dm.STOCK, cipher=cipher)
     both = 0
@@ -355,7 +355,7 @@ def test_polled(test, which):
         backing = test.enter(blockdev.NullBlk(8, poll_queues=1))
     except OSError as error:
         raise tap.Skip("null_blk has no queues for polling") from error
-    mapping = encrypted(test, backing, cases.BYPASS if "bypass" in which else [])
+    mapping = encrypted(test, backing, cases.options(which))
     test.equal(blockdev.read_text(f"{mapping.sysfs}/queue/io_poll"), "1", "it can be polled")
     # Earlier kernels poll only for requests that must not wait, which neither target can promise.
     if polled_write(mapping) == NOT_SUPPORTED:
@@ -486,7 +486,7 @@ class Flakey:
 @tap.each("an error of the device reaches the submitter: {0}",
           ["default options", "bypass options"])
 def test_errors(test, which):
-    options = cases.BYPASS if "bypass" in which else []
+    options = cases.options(which)
     backing = test.enter(blockdev.NullBlk(4))
     below = test.enter(dm.Mapping([(0, 1024, "linear", f"{backing.dev} 0"),
                                    (1024, 1024, "error", ""),
