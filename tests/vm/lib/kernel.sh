@@ -3,8 +3,8 @@
 # compiler, into packages like Debian's own, which the rest of the harness then takes as such.
 
 readonly KERNEL_BUILD_PACKAGES=(
-	bc bison clang cpio debhelper flex gcc kmod libc6-dev libelf-dev libssl-dev lld llvm make
-	openssl python3-minimal rsync xz-utils
+	bc bison cpio debhelper flex gcc kmod libc6-dev libelf-dev libssl-dev make openssl
+	python3-minimal rsync xz-utils
 )
 
 # The options of the table's line, by files of tests/vm/config.
@@ -45,14 +45,15 @@ need_kernel()
 
 build_kernel()
 {
-	local work=$TMP/kernel log=$CACHE/logs/build-$ROW.log started=$SECONDS from=
+	local work=$TMP/kernel log=$CACHE/logs/build-$ROW.log started=$SECONDS
+	local packages=("${KERNEL_BUILD_PACKAGES[@]}" "$SOURCE")
 
 	say "building the kernel of $ROW from Debian's $SOURCE (once, a quarter of an hour) ..."
 	mkdir "$work"
 	chmod 755 "$TMP"
-	[[ $SUITE != *-backports ]] || from=/$SUITE
-	make_root "$1" "$work/root" "$log" \
-		--include="$(IFS=, && echo "${KERNEL_BUILD_PACKAGES[*]},$SOURCE$from")"
+	[[ $SUITE != *-backports ]] || packages[-1]+=/$SUITE
+	[[ $ROW != *-clang ]] || packages+=(clang lld llvm)
+	make_root "$1" "$work/root" "$log" --include="$(IFS=, && echo "${packages[*]}")"
 	cp "$TMP/kernel.config" "$work/root/wanted.config"
 	isolated "$VM_DIR/lib/kernel-build" "$work/root" "$SOURCE" "${ROW##*-}" >>"$log" 2>&1 || {
 		tail -n 40 "$log" >&2
