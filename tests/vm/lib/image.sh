@@ -150,6 +150,17 @@ need_base()
 	flock --shared "$LOCK_FD"
 }
 
+# Debian's bootstrap of a directory, to which more options are added.
+# INITRD=No: the kernel's package would spend long on an initramfs that is never booted.
+# PATH: a script in Python is started for each package, and another Python than Debian's may take
+# longer for that than dpkg for the package.
+# force-unsafe-io: nobody looks at what a crash leaves half written.
+readonly MMDEBSTRAP=(
+	env PATH=/usr/sbin:/usr/bin:/sbin:/bin INITRD=No
+	mmdebstrap --mode=root --variant=apt --format=directory
+	--aptopt='APT::Install-Recommends "false"' --dpkgopt=force-unsafe-io
+)
+
 # make_root SOURCES DIRECTORY LOG OPTION...: a root of the table's release, by mmdebstrap with these
 # options more.
 make_root()
@@ -163,10 +174,8 @@ make_root()
 	mapfile -t lines <<<"$sources"
 	chmod 755 "$TMP"
 
-	# INITRD=No: the kernel's package would spend long on an initramfs that is never booted.
-	isolated env INITRD=No BUILD_PACKAGES="${BUILD_PACKAGES[*]} $HEADERS" mmdebstrap \
-		--mode=root --variant=apt --format=directory \
-		--aptopt='APT::Install-Recommends "false"' "${options[@]}" \
+	isolated env BUILD_PACKAGES="${BUILD_PACKAGES[*]} $HEADERS" "${MMDEBSTRAP[@]}" \
+		"${options[@]}" \
 		--dpkgopt='path-exclude=/usr/share/doc/*' \
 		--dpkgopt='path-exclude=/usr/share/man/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' \
@@ -198,6 +207,7 @@ build_base()
 	cp "$work/root/boot/vmlinuz-$kver" "$work/vmlinuz"
 	build_initrd "$work" "$kver"
 
+	sync --file-system "$work"
 	mv -T "$work" "$BASE"
 	say "built the image of $ROW ($kver) in $((SECONDS - started)) s"
 }

@@ -62,9 +62,8 @@ build_machine()
 	packages=$(IFS=, && echo "${MACHINE_PACKAGES[*]}$SPLIT_OFF")
 	packages+=,linux-image-cloud-amd64,linux-headers-cloud-amd64
 	chmod 755 "$TMP"
-	isolated env INITRD=No LATER="$IMAGE $HEADERS $EXTRA" UUID=$MACHINE_UUID mmdebstrap \
-		--mode=root --variant=apt --format=directory --skip=cleanup/apt \
-		--aptopt='APT::Install-Recommends "false"' "${options[@]}" \
+	isolated env LATER="$IMAGE $HEADERS $EXTRA" UUID=$MACHINE_UUID "${MMDEBSTRAP[@]}" \
+		--skip=cleanup/apt "${options[@]}" \
 		--dpkgopt='path-exclude=/usr/share/locale/*' \
 		--include="$packages" \
 		--customize-hook="'$VM_DIR/lib/machine-hook' '$VM_DIR/guest' \"\$1\"" \
