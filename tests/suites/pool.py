@@ -15,6 +15,8 @@ ROUNDS = 10000 // tap.SLOWNESS ** 2
 
 
 def main():
+    # A kernel may run no tests unless it is told to; those before 6.14 know no autorun.
+    subprocess.run(["modprobe", "kunit", "enable=1", "autorun=1"], check=True)
     run = subprocess.run(["modprobe", MODULE, f"rounds={ROUNDS}"], stderr=subprocess.PIPE,
                          text=True)
     if run.returncode:
