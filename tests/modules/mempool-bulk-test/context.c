@@ -139,7 +139,7 @@ void usable_in_softirq(struct kunit *test)
 
 /**
  * struct hardirq_visit - a visit by interrupt
- * @work: raises the interrupt
+ * @work: raises the interrupt, one that PREEMPT_RT makes a thread's work, as those of devices
  * @v: the visit
  */
 struct hardirq_visit {
@@ -160,7 +160,7 @@ static void in_interrupt_handler(struct irq_work *work)
 static void visit_hardirq(struct visit *v)
 {
 	struct hardirq_visit hardirq = {
-		.work = IRQ_WORK_INIT_HARD(in_interrupt_handler),
+		.work = IRQ_WORK_INIT(in_interrupt_handler),
 		.v = v,
 	};
 
