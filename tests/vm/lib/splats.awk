@@ -59,14 +59,15 @@ function names_ours(text)
 }
 
 # A race is a fault only where modules of ours had a part in it: the kernel has many of its own that
-# it knows to be harmless. Such a report ends in a line of equals signs.
+# it knows to be harmless. Such a report ends in a line of equals signs; what the worker that it came
+# from was about to do, or had done, is no part of it.
 function is_race_of_ours(text)
 {
 	if (text ~ /^BUG: KCSAN: /)
 		race = NR
 	else if (text ~ /^==+$/)
 		race = 0
-	return race && names_ours(text)
+	return race && text !~ /^Workqueue: / && names_ours(text)
 }
 
 # Memory that was lost is a fault unless the stock target lost it in a way that is known: a name that a
