@@ -15,7 +15,7 @@ CRYPTD = f"capi:cryptd(xts(ecb({kernel.AES})))-plain64"
 
 
 def options(which):
-    """Those of a test that is called "bypass options", or something else."""
+    """The I/O options of a case by its name: BYPASS where that says "bypass", else none."""
     return BYPASS if "bypass" in which else ()
 
 
